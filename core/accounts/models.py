@@ -1,0 +1,101 @@
+"""People, API keys, the audit log and the one row of things the team decides.
+
+Written only by `core/accounts/people.py`, `keys.py`, `audit.py` and `project.py`.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+
+class Role(models.TextChoices):
+    """What a person may do. Each role may do all that the ones after it may."""
+
+    ADMIN = "admin", "Admin"
+    EDITOR = "editor", "Editor"
+    VIEWER = "viewer", "Viewer"
+
+
+class User(AbstractBaseUser):
+    """A person who signs in. The email address is the login."""
+
+    email = models.EmailField(max_length=254, unique=True)  # always lower-case
+    name = models.CharField(max_length=200, blank=True)
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+
+    objects: BaseUserManager[User] = BaseUserManager()
+
+    class Meta:
+        db_table = "person"
+        constraints = [models.CheckConstraint(condition=Q(email=Lower("email")), name="person_email_lower")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+
+class ApiKey(models.Model):
+    """A key for programs. Only the SHA-256 of the token is kept; `prefix` lets people tell keys apart."""
+
+    name = models.CharField(max_length=200)
+    prefix = models.CharField(max_length=16)
+    token_hash = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)  # such as ["events:write", "profiles:read"]
+    created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "api_key"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEntry(models.Model):
+    """One change to configuration: who, when, what, before and after. Secrets are masked before they get here."""
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor_kind = models.CharField(max_length=10)  # person, api_key, system
+    actor_id = models.BigIntegerField(null=True)
+    actor_label = models.CharField(max_length=254)
+    action = models.CharField(max_length=60)  # such as "group.create"
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.CharField(max_length=40)
+    subject_label = models.CharField(max_length=254)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "audit_entry"
+        indexes = [models.Index(fields=["subject_kind", "subject_id", "-at"], name="audit_subject")]
+
+
+class Project(models.Model):
+    """What the team decides, in one row. First values come from the environment, later ones from the settings page."""
+
+    name = models.CharField(max_length=200, default="Grouparoo")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    phone_region = models.CharField(max_length=2, default="US")
+    blocked_values = models.JSONField(default=list)  # values that never identify anyone
+    event_retention_days = models.PositiveIntegerField(default=365)
+    log_retention_days = models.PositiveIntegerField(default=365)
+    guard_share = models.FloatField(default=0.2)  # share of blanked or removed values at which a pass halts
+    guard_minimum = models.PositiveIntegerField(default=50)
+    sending_stopped = models.BooleanField(default=False)
+    sending_stopped_reason = models.CharField(max_length=300, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "project"
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="project_one_row")]

@@ -1,0 +1,76 @@
+"""Events: those that wait (Inbox), those that are done (Event, partitioned), and the keys that make each one once.
+
+`Inbox` is written by `events/inbox.py`, `Event` and `EventKey` by `events/store.py`.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class EventState(models.TextChoices):
+    """What became of an event."""
+
+    PROCESSED = "processed", "Processed"
+    UNLINKED = "unlinked", "Unlinked"
+    REJECTED = "rejected", "Rejected"
+
+
+class SourceKind(models.TextChoices):
+    """What produced an event."""
+
+    RUN = "run", "Import run"
+    API_KEY = "api_key", "API key"
+    PERSON = "person", "Person"
+    WEBHOOK = "webhook", "Webhook"
+
+
+class Inbox(models.Model):
+    """An event that was accepted at a door and waits to be processed. Its id is the id it keeps."""
+
+    id = models.UUIDField(primary_key=True)
+    message_id = models.TextField()
+    type = models.TextField()
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    source_kind = models.CharField(max_length=10, choices=SourceKind.choices)
+    source_id = models.BigIntegerField()
+    payload = models.JSONField()
+    token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "inbox"
+
+
+class Event(models.Model):
+    """An event with its fate; written once. Partitioned by the week of its id, a UUIDv7 by the database's clock."""
+
+    id = models.UUIDField(primary_key=True)
+    message_id = models.TextField()
+    type = models.TextField()
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    source_kind = models.CharField(max_length=10, choices=SourceKind.choices)
+    source_id = models.BigIntegerField()
+    payload = models.JSONField()
+    state = models.CharField(max_length=10, choices=EventState.choices)
+    profile_id = models.UUIDField(null=True)
+    error = models.TextField()  # why it is unlinked or rejected, or the warning it carries; "" for none
+    xid = models.BigIntegerField()
+
+    class Meta:
+        db_table = "event"
+        managed = False
+
+
+class EventKey(models.Model):
+    """The md5 of (source, message id) of every event taken lately: the same message twice is one event."""
+
+    key = models.UUIDField(primary_key=True)
+    event_id = models.UUIDField()
+
+    class Meta:
+        db_table = "event_key"

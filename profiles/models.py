@@ -1,0 +1,179 @@
+"""Profiles, the rules that describe their properties, and the side tables that carry what needs an index.
+
+`Profile`, `ProfileIdentity`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, and only
+the pipeline calls it. Rules are written only by `profiles/rules.py`.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from apps_connectors.models import App
+
+
+class Profile(models.Model):
+    """A person as far as we know them.
+
+    `properties` holds the typed JSON value by rule key; a key without a value is absent. `property_meta` holds, by
+    key, what else is known of the value, see `profiles/meta.py`; a key whose meta is all default is absent.
+    No index but the primary key and created_at: any other would cost every update its HOT shortcut.
+    """
+
+    guid = models.UUIDField(primary_key=True)
+    properties = models.JSONField(default=dict)
+    property_meta = models.JSONField(default=dict)
+    merged_into = models.UUIDField(null=True)
+    hydrated_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "profile"
+        indexes = [models.Index(fields=["created_at"], name="profile_created_at")]
+
+
+class ValueTypeName(models.TextChoices):
+    """The value types; `profiles/types.py` says what each accepts and stores."""
+
+    STRING = "string", "String"
+    INTEGER = "integer", "Integer"
+    FLOAT = "float", "Number"
+    BOOLEAN = "boolean", "True or false"
+    DATE = "date", "Date"
+    EMAIL = "email", "Email address"
+    PHONE = "phone_number", "Phone number"
+    URL = "url", "URL"
+
+
+class Retrieval(models.TextChoices):
+    """How a rule gets its value."""
+
+    QUERY = "query", "A query"
+    COLUMN = "column", "A column"
+    EVENT = "event", "Events"
+
+
+class RuleState(models.TextChoices):
+    """Whether a rule is in use."""
+
+    DRAFT = "draft", "Draft"
+    READY = "ready", "Ready"
+    DELETED = "deleted", "Deleted"
+
+
+class ProfilePropertyRule(models.Model):
+    """What one profile property is and where its value comes from."""
+
+    key = models.CharField(max_length=60, unique=True)
+    label = models.CharField(max_length=200)
+    type = models.CharField(max_length=20, choices=ValueTypeName.choices)
+    is_unique = models.BooleanField(default=False)
+    is_array = models.BooleanField(default=False)
+    identity_rank = models.PositiveSmallIntegerField(null=True)  # unique rules only; the lowest wins a conflict
+    app = models.ForeignKey(App, null=True, on_delete=models.PROTECT, related_name="rules")
+    retrieval = models.CharField(max_length=10, choices=Retrieval.choices)
+    query = models.TextField(blank=True)
+    column = models.JSONField(default=dict)  # table, column, key_column, aggregation, sort_column, filters
+    column_key = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="matched_by")
+    column_label = models.CharField(max_length=200, blank=True)  # event rules of an App that cannot be asked
+    state = models.CharField(max_length=10, choices=RuleState.choices, default=RuleState.READY)
+    paused_reason = models.TextField(blank=True)  # not asked while this is set
+    warning = models.TextField(blank=True)
+    is_timed = models.BooleanField(default=False)  # its values are kept in ProfileDate, for moving boundaries
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "profile_property_rule"
+        constraints = [
+            models.CheckConstraint(condition=Q(key__regex=r"^[a-z][a-z0-9_]*$"), name="rule_key_form"),
+            models.CheckConstraint(condition=~Q(is_unique=True, is_array=True), name="rule_array_not_unique"),
+            models.CheckConstraint(condition=Q(retrieval="event") | Q(app__isnull=False), name="rule_needs_app"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label or self.key
+
+
+class RuleVariable(models.Model):
+    """`rule` reads `reads` through a variable of its query or as the key of its column."""
+
+    rule = models.ForeignKey(ProfilePropertyRule, on_delete=models.CASCADE, related_name="variables")
+    reads = models.ForeignKey(ProfilePropertyRule, on_delete=models.PROTECT, related_name="read_by")
+
+    class Meta:
+        db_table = "rule_variable"
+        constraints = [models.UniqueConstraint(fields=["rule", "reads"], name="rule_variable_unique")]
+
+
+class RuleSetVersion(models.Model):
+    """One row that counts the changes to rules. A batch that read its rules before a change notices by it."""
+
+    version = models.BigIntegerField(default=1)
+
+    class Meta:
+        db_table = "rule_set_version"
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="rule_set_version_one_row")]
+
+
+class ProfileIdentity(models.Model):
+    """Who owns a value of a unique property. This constraint, not an `if`, is what makes unique properties unique."""
+
+    pk = models.CompositePrimaryKey("rule", "value")
+    rule = models.ForeignKey(ProfilePropertyRule, on_delete=models.PROTECT, related_name="+", db_index=False)
+    value = models.TextField(db_collation="C")  # C, so that the primary key also serves searches by prefix
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identities")
+
+    class Meta:
+        db_table = "profile_identity"
+
+
+class ProfileDate(models.Model):
+    """The values of date rules that a relative leaf reads, ordered by time, for moving boundaries."""
+
+    pk = models.CompositePrimaryKey("rule_id", "profile_id")
+    rule_id = models.BigIntegerField()
+    profile_id = models.UUIDField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "profile_date"
+        indexes = [models.Index(fields=["rule_id", "at"], name="profile_date_at")]
+
+
+class ProfileChange(models.Model):
+    """The change log: one row for each profile and batch. Append only, partitioned by time.
+
+    `changes` maps a key to [old, new]; `lost` maps a key to [value, as-of in microseconds, cause] of values that
+    arrived but were older than what is there. `cause` reads "event:UUID", "run:ID", "person:ID" or "hydration".
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    xid = models.BigIntegerField()
+    at = models.DateTimeField()
+    profile_id = models.UUIDField()
+    changes = models.JSONField()
+    lost = models.JSONField(null=True)
+    cause = models.CharField(max_length=60)
+
+    class Meta:
+        db_table = "profile_change"
+        managed = False
+
+
+class ProfileProperty(models.Model):
+    """One row per profile and property, for ORM users and BI tools: a view, read only."""
+
+    pk = models.CompositePrimaryKey("profile", "key")
+    profile = models.ForeignKey(Profile, on_delete=models.DO_NOTHING, related_name="+")
+    key = models.CharField(max_length=60)
+    type = models.CharField(max_length=20)
+    value = models.JSONField()
+    text = models.TextField()
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "profile_property"
+        managed = False
