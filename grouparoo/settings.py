@@ -1,0 +1,259 @@
+"""Settings of the whole product, read from the environment and checked here.
+
+docs/operations.md describes every variable; tests/architecture keeps the two together. What needs more than one value
+to be judged is a system check in `grouparoo/checks.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+
+from core.lib.servers.places import locate
+from grouparoo.environment import (
+    read_bool,
+    read_choice,
+    read_encryption_keys,
+    read_int,
+    read_list,
+    read_signing_key,
+    read_text,
+    read_url,
+)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+
+# ---------------------------------------------------------------- places, keys, addresses
+
+VAR = Path(read_text("GROUPAROO_VAR", default=str(BASE_DIR / "var"))).absolute()
+DEBUG = read_bool("DEBUG", default=False)
+SECRET_KEY = read_signing_key("SECRET_KEY", kept_in=VAR / "keys" / "signing")
+GROUPAROO_SECRET_KEYS = read_encryption_keys("GROUPAROO_SECRET_KEYS", kept_in=VAR / "keys" / "encryption")
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# ---------------------------------------------------------------- what the product is made of
+
+INSTALLED_APPS = [
+    "grouparoo",
+    "schedules",
+    "pipeline",
+    "groups",
+    "events",
+    "profiles",
+    "apps_connectors",
+    "core.ui",
+    "core.rest",
+    "core.accounts",
+    "core.work",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "drf_spectacular",
+    "lucide",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "grouparoo.urls"
+WSGI_APPLICATION = "grouparoo.wsgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# ---------------------------------------------------------------- database
+
+DATABASE_URL = read_url(
+    "DATABASE_URL",
+    default=locate(VAR).database_url,
+    schemes=("postgresql", "postgres"),
+    example="postgresql://user:password@host:5432/database",
+)
+# Shown by pg_stat_activity, so that an operator sees which kind of process holds a connection.
+PROCESS_NAME = read_text("GROUPAROO_PROCESS", default="grouparoo")
+
+
+def configure_database(url: str) -> dict[str, Any]:
+    """Turn a URL into Django's settings, with the limits that the log cursor and the planner rely on."""
+    database: dict[str, Any] = dict(environ.Env.db_url_config(url))
+    given = database.get("OPTIONS", {})
+    database["OPTIONS"] = {
+        "application_name": PROCESS_NAME,
+        "connect_timeout": 10,
+        **given,
+        # An open transaction holds back every reader of the change logs, so none may idle.
+        "options": f"-c idle_in_transaction_session_timeout=60s -c jit=off {given.get('options', '')}".strip(),
+    }
+    database["CONN_MAX_AGE"] = 300
+    database["CONN_HEALTH_CHECKS"] = True
+    return database
+
+
+DATABASES = {"default": configure_database(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ---------------------------------------------------------------- background work
+
+REDIS_URL = read_url(
+    "REDIS_URL",
+    default=locate(VAR).redis_url,
+    schemes=("redis", "rediss", "unix"),
+    example="redis://:password@host:6379/0",
+)
+QUEUES = ("events", "imports", "groups", "exports", "outbound", "default")
+
+
+def as_broker_url(url: str) -> str:
+    """Celery writes a socket's address in another way than redis-py does."""
+    if not url.startswith("unix://"):
+        return url
+    path, _, query = url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or 0}"
+
+
+CELERY_BROKER_URL = as_broker_url(REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any pause of the broker
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "socket_connect_timeout": 2,
+    "socket_timeout": 30,
+    "health_check_interval": 25,
+    "socket_keepalive": not REDIS_URL.startswith("unix://"),
+}
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True  # there is no result backend: PostgreSQL holds what happened
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # the row's lease brings the work back, whatever the broker does
+CELERY_TASK_TIME_LIMIT = 120
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+
+# How many processes `python manage.py up` keeps running.
+WEB_PROCESSES = read_int("WEB_PROCESSES", default=2, least=1, most=64)
+WORKER_PROCESSES = read_int("WORKER_PROCESSES", default=2, least=1, most=256)
+
+# ---------------------------------------------------------------- people and sessions
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+
+# ---------------------------------------------------------------- the browser's safety
+
+HTTPS = read_bool("HTTPS", default=False)
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+BEHIND_PROXY = read_bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+
+# ---------------------------------------------------------------- REST
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Grouparoo",
+    "DESCRIPTION": "Profiles, groups, schedules and events of a customer data platform.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# ---------------------------------------------------------------- static files, time, language
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = VAR / "uploads"
+USE_TZ = True
+TIME_ZONE = "UTC"  # what is stored; people see the project's own time zone
+USE_I18N = False
+LANGUAGE_CODE = "en"
+
+# ---------------------------------------------------------------- logging
+
+LOG_LEVEL = read_choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+}
