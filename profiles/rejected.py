@@ -1,0 +1,11 @@
+"""The one error of value types. Raised by `profiles.types` and `profiles.dates`, caught by whoever parses values."""
+
+from __future__ import annotations
+
+
+class Rejected(Exception):  # noqa: N818 - it is an answer rather than a failure
+    """The value does not fit its type. `reason` is a short phrase for people, such as "not an email address"."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
