@@ -30,17 +30,20 @@ _MONTH_FIRST_REGIONS = frozenset({"US", "PH", "PR", "GU", "VI", "AS", "MP", "UM"
 _ZONE_HOURS = {"utc": 0, "gmt": 0, "z": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6}
 _ZONE_HOURS |= {"pst": -8, "pdt": -7, "cet": 1, "cest": 2, "bst": 1}
 _KNOWN_WORDS = frozenset(
-    "january february march april may june july august september october november december"
-    " jan feb mar apr jun jul aug sep sept oct nov dec"
-    " monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun"
-    " am pm st nd rd th at on of and t".split()
+    re.findall(
+        r"\w+",
+        """january february march april may june july august september october november december
+        jan feb mar apr jun jul aug sep sept oct nov dec
+        monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun
+        am pm st nd rd th at on of and t""",
+    )
 ) | frozenset(_ZONE_HOURS)
 
 # Two defaults that differ in year, month and day: a part the text does not name would show as a difference.
-_ONE_DEFAULT, _OTHER_DEFAULT = datetime(2000, 1, 1), datetime(2004, 2, 2)
+_ONE_DEFAULT, _OTHER_DEFAULT = datetime(2000, 1, 1, tzinfo=UTC), datetime(2004, 2, 2, tzinfo=UTC)
 
 _NOT_A_DATE = "not a date"
-_EPOCH = datetime(1970, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS_FROM = 1_000_000  # smaller numbers are years, months or day counts rather than epoch seconds
 _MILLISECONDS_FROM = 100_000_000_000
 
@@ -98,7 +101,7 @@ def _from_digits(text: str) -> str:
     """Eight digits are a day (20190105) where they can be one; every other number counts from the epoch."""
     if len(text) == 8 and text.isdigit() and "1900" <= text[:4] < "2100":
         try:
-            return fixed_width(datetime.strptime(text, "%Y%m%d"))
+            return date_from_day(date.fromisoformat(text))
         except ValueError:
             pass
     whole, _, fraction = text.partition(".")

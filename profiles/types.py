@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -24,12 +25,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from email_validator import EmailNotValidError, validate_email
 
-from profiles.dates import date_from_day, date_from_number, date_from_text, fixed_width
+from profiles.dates import date_from_day, date_from_text, fixed_width
 from profiles.rejected import Rejected
 
 __all__ = ["TYPES", "Rejected", "ValueType", "compare_key", "parse_array", "show_array"]
-
-type_of = type  # `type` is also a word of the domain
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]").search
 _WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0*)?", re.ASCII).fullmatch
@@ -57,21 +56,15 @@ class Parse(Protocol):
     def __call__(self, value: Any, *, region: str = "US") -> Any: ...
 
 
-class Show(Protocol):
-    """Writes a parsed value as text that `parse` reads back to the same value."""
-
-    def __call__(self, value: Any) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ValueType:
-    """One value type. `python_type` is what `parse` returns and JSON stores."""
+    """One value type. `python_type` is what `parse` returns and JSON stores; `parse` reads back what `show` writes."""
 
     key: str
     label: str
-    python_type: type_of[Any]
+    python_type: type[Any]
     parse: Parse
-    show: Show = str
+    show: Callable[[Any], str]
 
 
 # ---------------------------------------------------------------- text out of anything
@@ -79,7 +72,7 @@ class ValueType:
 
 def parse_string(value: Any, *, region: str = "US") -> str | None:
     """Any text, trimmed; numbers, times, UUIDs, bytes, lists and objects become their usual text."""
-    text = value.strip() if type_of(value) is str else _text_of(value)
+    text = value.strip() if type(value) is str else _text_of(value)
     if not text:
         return None
     if text.isascii():
@@ -104,6 +97,12 @@ def _text_of(value: Any) -> str:
         return show_float(value)
     if isinstance(value, Decimal):
         return _text_of_decimal(value)
+    if isinstance(value, dict | list | tuple):
+        return _text_of_json(value)
+    return _text_of_rare(value)
+
+
+def _text_of_rare(value: Any) -> str:
     if isinstance(value, datetime):
         return fixed_width(value)
     if isinstance(value, date | time):
@@ -115,9 +114,7 @@ def _text_of(value: Any) -> str:
             return bytes(value).decode().strip()
         except UnicodeDecodeError as error:
             raise Rejected("binary data, not text") from error
-    if isinstance(value, dict | list | tuple):
-        return _text_of_json(value)
-    raise Rejected(f"a value of the kind {type_of(value).__name__}, which cannot be stored")
+    raise Rejected(f"a value of the kind {type(value).__name__}, which cannot be stored")
 
 
 def _text_of_int(value: int) -> str:
@@ -145,7 +142,7 @@ def _text_of_json(value: Any) -> str:
 
 def parse_integer(value: Any, *, region: str = "US") -> int | None:
     """A whole number of 64 bits: 12, "12", 12.0, "12.0"; never true or false."""
-    kind = type_of(value)
+    kind = type(value)
     if kind is int:
         number = value
     elif kind is str and value.isascii() and value.isdigit() and len(value) < 19:
@@ -179,9 +176,9 @@ def _whole_of(value: float | Decimal) -> int:
 
 def parse_float(value: Any, *, region: str = "US") -> float | None:
     """A number of double precision; never NaN, Infinity, true or false."""
-    kind = type_of(value)
+    kind = type(value)
     if kind is float:
-        number = value
+        number: float = value
     elif value is None:
         return None
     elif kind is bool:
@@ -327,14 +324,14 @@ def _check_url(text: str) -> str:
 TYPES: dict[str, ValueType] = {
     each.key: each
     for each in (
-        ValueType("string", "Text", str, parse_string),
-        ValueType("integer", "Whole number", int, parse_integer),
+        ValueType("string", "Text", str, parse_string, str),
+        ValueType("integer", "Whole number", int, parse_integer, str),
         ValueType("float", "Number", float, parse_float, show_float),
         ValueType("boolean", "Yes or no", bool, parse_boolean, show_boolean),
-        ValueType("date", "Date", str, parse_date),
-        ValueType("email", "Email address", str, parse_email),
-        ValueType("phone_number", "Phone number", str, parse_phone_number),
-        ValueType("url", "Web address", str, parse_url),
+        ValueType("date", "Date", str, parse_date, str),
+        ValueType("email", "Email address", str, parse_email, str),
+        ValueType("phone_number", "Phone number", str, parse_phone_number, str),
+        ValueType("url", "Web address", str, parse_url, str),
     )
 }
 
