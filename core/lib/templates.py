@@ -56,8 +56,7 @@ def read_variable(inside: str) -> Variable:
 
 
 def _text(piece: str) -> Iterator[str]:
-    for braces, missing in (("{{", "}}"), ("}}", "{{")):
-        if braces in piece:
-            raise TemplateError(f"There is a {braces} without its {missing}.")
+    if "{{" in piece:
+        raise TemplateError("There is a {{ without its }}.")
     if piece:
         yield piece
