@@ -1,7 +1,7 @@
 """Schedules in both directions, their Runs, and the ledger of what each destination holds.
 
 `Schedule`, `ScheduleField`, `ScheduleGroup` are written by `schedules/schedules_store.py`; `Run` and `RunError` by
-`schedules/runs.py`; `ExportRecord` and `ExportCursor` by `schedules/ledger.py`.
+`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `ExportCursor` by `schedules/cursor.py`.
 """
 
 from __future__ import annotations
@@ -190,6 +190,10 @@ class ExportRecord(models.Model):
     `key`, `payload`, `group_names` are what was accepted (key null: the destination holds nothing from us).
     `owed_*` are what is owed (owed_key null while state is owed: a removal). `claimed_key` is the key this profile
     stands for from now on, unique within a schedule: no two profiles ever claim one key.
+
+    `may_hold` lists what the destination may hold besides, for which this profile answers: what a call left that was
+    never answered, or what stands under a key taken over from another profile. Each is {key, payload, groups}. While
+    it is set nothing counts as up to date, whatever the values say; an accepted answer clears it.
     """
 
     pk = models.CompositePrimaryKey("schedule_id", "profile_id")
@@ -203,6 +207,7 @@ class ExportRecord(models.Model):
     owed_payload = models.JSONField(null=True)
     owed_group_names = models.JSONField(null=True)
     claimed_key = models.TextField(null=True)
+    may_hold = models.JSONField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True)
     attempt_id = models.UUIDField(null=True)

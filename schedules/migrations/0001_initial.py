@@ -111,6 +111,7 @@ class Migration(migrations.Migration):
                 ("owed_payload", models.JSONField(null=True)),
                 ("owed_group_names", models.JSONField(null=True)),
                 ("claimed_key", models.TextField(null=True)),
+                ("may_hold", models.JSONField(null=True)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("next_at", models.DateTimeField(null=True)),
                 ("attempt_id", models.UUIDField(null=True)),
@@ -308,6 +309,19 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="schedulegroup",
             constraint=models.UniqueConstraint(fields=("schedule", "name"), name="schedule_group_name_unique"),
+        ),
+        # For the few rows under whose keys another profile may come to stand: on the move, refused, or unanswered.
+        migrations.RunSQL(
+            """
+            create index export_record_moving on export_record (schedule_id, key)
+             where key is not null and claimed_key is distinct from key;
+            create index export_record_refused on export_record (schedule_id, owed_key)
+             where state = 'rejected' and owed_key is not null;
+            create index export_record_stray on export_record (schedule_id)
+             where may_hold is not null
+               and (may_hold #>> '{0,key}' is distinct from claimed_key or may_hold -> 1 is not null);
+            """,
+            "drop index export_record_moving, export_record_refused, export_record_stray",
         ),
         # The ledger is rewritten at every export: room on each page keeps those updates cheap.
         migrations.RunSQL(
