@@ -1,7 +1,8 @@
 """Profiles, the rules that describe their properties, and the side tables that carry what needs an index.
 
-`Profile`, `ProfileIdentity`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, and only
-the pipeline calls it. Rules are written only by `profiles/rules.py`.
+`Profile`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, `ProfileIdentity` by
+`profiles/identity.py`, and only the pipeline calls it. Rules are written only by `profiles/rules.py`, `HydrationRetry` by
+`profiles/hydration_retries.py`.
 """
 
 from __future__ import annotations
@@ -140,6 +141,19 @@ class ProfileDate(models.Model):
     class Meta:
         db_table = "profile_date"
         indexes = [models.Index(fields=["rule_id", "at"], name="profile_date_at")]
+
+
+class HydrationRetry(models.Model):
+    """A profile whose Apps could not all be asked, and when to ask again."""
+
+    profile_id = models.UUIDField(primary_key=True)
+    since = models.DateTimeField()
+    next_at = models.DateTimeField(db_index=True)
+    attempts = models.PositiveSmallIntegerField(default=1)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "hydration_retry"
 
 
 class ProfileChange(models.Model):

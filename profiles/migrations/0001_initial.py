@@ -55,6 +55,17 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="HydrationRetry",
+            fields=[
+                ("profile_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("since", models.DateTimeField()),
+                ("next_at", models.DateTimeField(db_index=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=1)),
+                ("reason", models.TextField(blank=True)),
+            ],
+            options={"db_table": "hydration_retry"},
+        ),
+        migrations.CreateModel(
             name="Profile",
             fields=[
                 ("guid", models.UUIDField(primary_key=True, serialize=False)),

@@ -1,0 +1,73 @@
+"""Reads of events for pages. Each one is keyed by profile or by a span of time; nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from core.lib import uuid7
+from core.ui import causes
+from core.ui.causes import Cause
+from core.ui.counting import Question
+from events.models import Event, SourceKind
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest event of a profile."""
+
+    type: str
+    occurred_at: datetime
+
+
+def latest_of(profile_ids: Sequence[UUID]) -> dict[UUID, Latest]:
+    """The newest event of each profile, with one statement; profiles without one are absent."""
+    if not profile_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select p.id, e.type, e.occurred_at from unnest(%s::uuid[]) p(id) cross join lateral "
+            "(select type, occurred_at from event where profile_id = p.id order by id desc limit 1) e",
+            [[str(each) for each in profile_ids]],
+        )
+        return {row[0]: Latest(row[1], row[2]) for row in cursor.fetchall()}
+
+
+def of_profile(profile_id: UUID, *, limit: int) -> list[Event]:
+    """The newest events of one profile."""
+    return list(Event.objects.filter(profile_id=profile_id).order_by("-id")[:limit])
+
+
+def arrived_since(at: datetime) -> Question:
+    """How many events came since then: all, those that found no person, those from runs."""
+    return Question(
+        "event where id >= %s::uuid",
+        [str(uuid7.lowest(at))],
+        {
+            "unlinked": "count(*) filter (where state = 'unlinked')",
+            "from_runs": "count(*) filter (where source_kind = 'run')",
+        },
+    )
+
+
+def source_causes(events: Sequence[Event]) -> dict[UUID, str]:
+    """For each event what produced it, as a cause: "run:12"."""
+    return {event.pk: f"{event.source_kind}:{event.source_id}" for event in events}
+
+
+def name_events(ids: list[str]) -> Mapping[str, Cause]:
+    """The causes "event:UUID" in words: the event's type and what produced it."""
+    events = list(Event.objects.filter(pk__in=ids).only("id", "type", "source_kind", "source_id"))
+    sources = source_causes(events)
+    named = causes.name_all(sources.values())
+    return {str(event.pk): _in_words(event, named[sources[event.pk]]) for event in events}
+
+
+def _in_words(event: Event, source: Cause) -> Cause:
+    if event.source_kind == SourceKind.RUN:
+        return source
+    return Cause(f"{event.type}, by {source.label}" if event.type else source.label, source.url)

@@ -1,0 +1,20 @@
+"""The composition root's own app: when a process starts, wake-ups learn which tasks they call."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+from grouparoo import wiring
+from grouparoo.celery import app
+
+
+class GrouparooConfig(AppConfig):
+    """Connects topics to tasks."""
+
+    name = "grouparoo"
+    label = "grouparoo"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Called once by Django when everything is loaded."""
+        wiring.connect(app)

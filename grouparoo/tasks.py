@@ -1,0 +1,37 @@
+"""The sweeps that belong to no single app: whatever is due wakes its workers, and partitions and keys are kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from core.accounts import project
+from core.work import leases, partitions
+from core.work.wake import wake
+from events import store
+from pipeline import inbox
+
+WORK = {"import": "imports", "export": "exports", "group": "groups", "rehydrate": "rehydrate"}  # kind -> topic
+KEY_RETENTION = timedelta(days=7)
+
+
+@shared_task(name="grouparoo.sweep")
+def sweep() -> None:
+    """Wake a worker for everything that is due and that nobody works on."""
+    if inbox.is_waiting():
+        wake("inbox")
+    for kind, topic in WORK.items():
+        if leases.is_due(kind):
+            wake(topic)
+
+
+@shared_task(name="grouparoo.keep_house")
+def keep_house() -> None:
+    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys."""
+    now = timezone.now()
+    partitions.ensure(now)
+    settings = project.current()
+    partitions.drop_before("event", now - timedelta(days=settings.event_retention_days))
+    store.forget_keys(older_than=KEY_RETENTION)

@@ -1,0 +1,54 @@
+"""What wakes what: each topic's task, and the sweeps that find whatever no wake-up announced.
+
+The only place that knows all tasks by name. Beat entries expire before the next one is sent, so a broker that was down
+for an hour does not bring an hour of sweeps.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+
+from core.work import wake
+
+# topic -> (task, queue)
+TOPICS: dict[str, tuple[str, str]] = {
+    "inbox": ("pipeline.process_inbox", "events"),
+    "imports": ("schedules.import_slice", "imports"),
+    "exports": ("schedules.export_slice", "exports"),
+    "groups": ("groups.recalculate", "groups"),
+    "rehydrate": ("pipeline.refresh_everyone", "default"),
+    "boundaries": ("groups.sweep_boundaries", "groups"),
+}
+
+# task -> (seconds, queue)
+SWEEPS: dict[str, tuple[float, str]] = {
+    "grouparoo.sweep": (2, "default"),
+    "schedules.start_due": (3, "default"),
+    "groups.sweep_boundaries": (15, "groups"),
+    "groups.record_sizes": (60, "default"),
+    "pipeline.retry_hydration": (10, "events"),
+    "grouparoo.keep_house": (3600, "default"),
+}
+
+_SEND_OPTIONS: dict[str, Any] = {"ignore_result": True, "retry": False}
+
+
+def connect(app: Celery) -> None:
+    """Called once when a process starts."""
+
+    def send(topic: str) -> None:
+        task, queue = TOPICS[topic]
+        app.send_task(task, queue=queue, expires=60, **_SEND_OPTIONS)
+
+    wake.connect(send)
+    app.conf.beat_schedule = {
+        task: {
+            "task": task,
+            "schedule": timedelta(seconds=seconds),
+            "options": {"queue": queue, "expires": seconds, "ignore_result": True},
+        }
+        for task, (seconds, queue) in SWEEPS.items()
+    }

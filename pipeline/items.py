@@ -1,0 +1,100 @@
+"""The events of a batch as the pipeline works on them: once each, storable, typed by the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from core.accounts import project
+from core.lib import uuid7
+from core.lib.clock import from_us, to_us
+from core.lib.json import NotStorable, dumps
+from events import store
+from events.envelope import InboundEvent, event_key
+from profiles.properties import Fact, type_payload
+from profiles.resolution import Arrival
+from profiles.ruleset import RuleSet
+
+AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than this counts as the arrival
+
+
+@dataclass(slots=True)
+class BatchResult:
+    """What became of a batch. `errors` are (index in the batch, what is wrong, one sentence)."""
+
+    events: int = 0
+    duplicates: int = 0
+    created: int = 0
+    changed: int = 0
+    moves: int = 0
+    unlinked: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+    statements: int = 0
+    errors: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An event of the batch with what it says. `index` is its place in the caller's batch."""
+
+    index: int
+    event: InboundEvent
+    id: UUID
+    key: UUID | None  # yet to be taken; None when the door took it
+    payload_text: str
+    arrival: Arrival
+
+
+def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, result: BatchResult) -> list[Item]:
+    """The events that count: repetitions and what PostgreSQL cannot hold are left out and told in `result`."""
+    blocked = project.current().blocked_values
+    ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
+    keys = [
+        None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch
+    ]
+    seen = store.taken_keys(key for key in keys if key is not None)
+    items = []
+    for index, (event, key) in enumerate(zip(batch, keys, strict=True)):
+        if key is not None:
+            if key in seen:
+                result.duplicates += 1
+                continue
+            seen.add(key)
+        try:
+            text = event.payload_text or dumps(event.payload)
+        except NotStorable as reason:
+            result.rejected += 1
+            result.errors.append((index, "not storable", f"The event {reason}."))
+            continue
+        event_id = event.id or ids[2 * index]
+        arrival = Arrival(
+            cause=f"event:{event_id}",
+            as_of_us=_own_time_us(event),
+            facts=_facts(event, ruleset, blocked=blocked),
+            new_guid=ids[2 * index + 1],
+            may_create=event.may_create,
+        )
+        items.append(Item(index, event, event_id, key, text, arrival))
+        for fact in arrival.facts:
+            if fact.rejected:
+                result.errors.append((index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
+    return items
+
+
+def _facts(event: InboundEvent, ruleset: RuleSet, *, blocked: Collection[str]) -> list[Fact]:
+    """What the payload says. What a carried answer says too is left to that, except who it is about."""
+    facts = type_payload(event.payload, ruleset, saves=event.saves, blocked=blocked)
+    carried: Any = event.carried
+    if not carried:
+        return facts
+    return [fact for fact in facts if fact.rule.is_unique or fact.rule.key not in carried]
+
+
+def _own_time_us(event: InboundEvent) -> int:
+    if event.occurred_at > event.received_at + AHEAD:
+        return to_us(event.received_at)
+    return to_us(event.occurred_at)

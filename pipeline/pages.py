@@ -1,0 +1,165 @@
+"""What the pages of profiles show, put together from profiles, events and groups. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from core.ui import causes
+from core.ui.causes import Cause
+from core.ui.wording import value_text
+from events import queries as event_queries
+from events.models import Event, EventState, SourceKind
+from groups import pages as group_pages
+from groups.models import GroupMembershipChange
+from groups.pages import Joined
+from profiles import queries
+from profiles.models import Profile, ProfileChange, ProfilePropertyRule
+from profiles.queries import Person
+
+MOST_TAGS = 2  # groups named in a list before "+3"
+TIMELINE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One person in the list."""
+
+    person: Person
+    groups: Sequence[Joined]
+    more_groups: int
+    last_event: event_queries.Latest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened to a profile. `values` are changed properties as (label, old, new)."""
+
+    at: datetime
+    icon: str
+    title: str
+    cause: Cause | None = None
+    subject: str = ""
+    subject_url: str = ""
+    note: str = ""
+    values: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The moments of one day, newest first."""
+
+    day: date
+    moments: list[Moment]
+
+
+def rows_of(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -> list[Row]:
+    """A page of the list, with two statements for all its people."""
+    ids = [profile.pk for profile in profiles]
+    groups, latest = group_pages.groups_of(ids), event_queries.latest_of(ids)
+    return [
+        Row(
+            person=person,
+            groups=groups.get(person.profile.pk, [])[:MOST_TAGS],
+            more_groups=max(0, len(groups.get(person.profile.pk, [])) - MOST_TAGS),
+            last_event=latest.get(person.profile.pk),
+        )
+        for person in queries.name_people(profiles, rules)
+    ]
+
+
+def timeline(profile: Profile, rules: Sequence[ProfilePropertyRule]) -> list[Day]:
+    """The latest events, changes and moves of a profile in one order."""
+    changes = queries.changes_of(profile.pk, limit=TIMELINE)
+    moves = group_pages.moves_of_profile(profile.pk, limit=TIMELINE)
+    events = event_queries.of_profile(profile.pk, limit=TIMELINE)
+    sources = event_queries.source_causes(events)
+    named = causes.name_all([each.cause for each in changes] + [each.cause for each in moves] + list(sources.values()))
+    group_names = group_pages.names([move.group_id for move in moves])
+    moments = moments_of_changes(changes, rules, named)
+    moments += [_of_move(move, group_names, named) for move in moves]
+    moments += [_of_event(event, named[sources[event.pk]]) for event in events]
+    moments.sort(key=lambda moment: moment.at, reverse=True)
+    moments = moments[:TIMELINE]
+    if len(moments) < TIMELINE:
+        moments.append(Moment(profile.created_at, "user", "Profile created"))
+    return by_day(moments)
+
+
+def moments_of_changes(
+    changes: Sequence[ProfileChange], rules: Sequence[ProfilePropertyRule], named: Mapping[str, Cause]
+) -> list[Moment]:
+    """Rows of the change log: what became what, and what came too late to count."""
+    by_key = {rule.key: rule for rule in rules}
+    return [moment for change in changes for moment in _of_change(change, by_key, named)]
+
+
+def by_day(moments: Sequence[Moment]) -> list[Day]:
+    """Moments in their order, under the day they fell on in the project's time zone."""
+    days: list[Day] = []
+    for moment in moments:
+        day = timezone.localtime(moment.at).date()
+        if not days or days[-1].day != day:
+            days.append(Day(day, []))
+        days[-1].moments.append(moment)
+    return days
+
+
+def _of_change(
+    change: ProfileChange, by_key: Mapping[str, ProfilePropertyRule], named: Mapping[str, Cause]
+) -> list[Moment]:
+    moments = []
+    if change.changes:
+        values = tuple(
+            (_label(by_key, key), _text(by_key, key, pair[0]), _text(by_key, key, pair[1]))
+            for key, pair in sorted(change.changes.items())
+        )
+        new = all(old == "" for _, old, _ in values)
+        title = "First values" if new and len(values) > 1 else f"{values[0][0]} changed" if len(values) == 1 else "Changed"
+        moments.append(Moment(change.at, "pencil", title, named.get(change.cause), values=values))
+    if change.lost:
+        late = tuple((_label(by_key, key), _text(by_key, key, entry[0]), "") for key, entry in change.lost.items())
+        moments.append(
+            Moment(change.at, "minus", "Older than what is known, not taken", named.get(change.cause), values=late)
+        )
+    return moments
+
+
+def _of_move(move: GroupMembershipChange, names: Mapping[int, str], named: Mapping[str, Cause]) -> Moment:
+    return Moment(
+        at=move.at,
+        icon="blend",
+        title="Joined" if move.joined else "Left",
+        cause=named.get(move.cause),
+        subject=names.get(move.group_id, "a group that is gone"),
+        subject_url=f"/groups/{move.group_id}/" if move.group_id in names else "",
+    )
+
+
+def _of_event(event: Event, source: Cause) -> Moment:
+    kind = "Record" if event.source_kind == SourceKind.RUN else "Event"
+    title = f"{kind} {event.type}" if event.type else kind
+    problem = event.error if event.state != EventState.PROCESSED or event.error else ""
+    return Moment(event.occurred_at, "zap", title, source, note=problem)
+
+
+def _label(by_key: Mapping[str, ProfilePropertyRule], key: str) -> str:
+    return str(by_key[key]) if key in by_key else key
+
+
+def _text(by_key: Mapping[str, ProfilePropertyRule], key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    rule = by_key.get(key)
+    return value_text(value, rule.type, is_identity=rule.is_unique) if rule else str(value)
+
+
+def group_filter(group_id: int, *, before: UUID | None, limit: int) -> list[Profile]:
+    """The people of one group, the latest first."""
+    members = group_pages.member_ids(group_id, before=before, limit=limit)
+    return queries.by_ids([profile_id for profile_id, _ in members])

@@ -1,0 +1,232 @@
+"""The pipeline: what happens to a batch of events, from the door to the groups. The file to read first.
+
+Look up and fetch in no transaction, then one short fenced transaction that makes it all true or none of it:
+
+    items      what the payloads say of keys that have a rule
+    plan       who each event is about, found or made, and what they take from it
+    fetched    what the Apps answer for these people, asked in dependency order
+    write      fence, rules, locks, identities, values, groups, events, and the caller's own rows
+
+Never wrap `process` in a transaction: it asks Apps first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+
+from core.lib.clock import to_us
+from events import store
+from events.envelope import InboundEvent
+from events.models import EventState
+from groups import membership
+from pipeline.items import BatchResult, Item, read_items
+from profiles import hydration, hydration_retries, identity, properties, ruleset
+from profiles import rules as rules_store
+from profiles.answers import learn, owners_of_answers
+from profiles.hydration import Fetched
+from profiles.identity import Identity, Outrun, Owners
+from profiles.person import Person
+from profiles.resolution import Resolution, resolve
+from profiles.ruleset import RuleSet
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 8
+_TRANSIENT = {"40001", "40P01"}  # serialization failure, deadlock: the same again may work
+
+# The batch is small and the tables are large: joins by hash or merge read whole tables for a handful of rows.
+_PLANNER = "set local enable_hashjoin = off; set local enable_mergejoin = off; set local jit = off"
+
+
+class Claim(Protocol):
+    """The caller's right to this batch. `hold` is called first inside the write, and raises when it was lost."""
+
+    def hold(self, result: BatchResult) -> None:
+        """Move the caller's mark, naming its token."""
+
+
+class Contended(Exception):
+    """Other workers kept changing the same people; the same batch will work later."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A batch as far as it goes without writing."""
+
+    items: list[Item]
+    refresh: Sequence[UUID]
+    ruleset: RuleSet
+    now_us: int
+    owners: Owners
+    resolution: Resolution
+    people: list[Person]
+    fetched: Fetched
+    result: BatchResult
+
+
+def _nothing(_: BatchResult) -> None:
+    """The caller has no rows of its own."""
+
+
+def process(
+    batch: Sequence[InboundEvent],
+    *,
+    claim: Claim,
+    also: Callable[[BatchResult], None] = _nothing,
+    refresh: Sequence[UUID] = (),
+) -> BatchResult:
+    """Process a batch of events to the end: people, values, groups and the events themselves.
+
+    `refresh` names profiles to hydrate although no event is about them. `also` runs last in the same transaction.
+    Raises what `claim.hold` raises when the claim was lost, and Contended when other workers kept getting in between.
+    """
+    fetched: Fetched | None = None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            prepared = prepare(batch, refresh=refresh, earlier=fetched)
+            fetched = prepared.fetched
+            return write(prepared, claim=claim, also=also)
+        except (Outrun, store.KeyTaken):
+            log.info("a batch of %s was outrun, attempt %s", len(batch), attempt)
+        except OperationalError as error:
+            if getattr(error.__cause__, "pgcode", None) not in _TRANSIENT:
+                raise
+            log.info("a batch of %s met a deadlock, attempt %s", len(batch), attempt)
+    raise Contended(f"other workers changed the same people {ATTEMPTS} times over")
+
+
+def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID], earlier: Fetched | None) -> Prepared:
+    """Everything that needs no lock: type, look up, resolve, ask the Apps. `earlier` saves asking twice."""
+    rules = ruleset.load()
+    now_us = hydration.database_now_us()
+    result = BatchResult()
+    items = read_items(batch, rules, now_us=now_us, result=result)
+    owners = identity.look_up(_identities(items), also=refresh)
+    resolution, people = _resolve(items, owners, refresh, now_us=now_us)
+    carried, read_us = _carried(items, resolution, now_us=now_us)
+    fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
+    result.statements = len(fetched.statements)
+    identity.extend(owners, identity.read_owners(owners_of_answers(fetched, rules, owners)))
+    learn(people, fetched, rules, owners, now_us=now_us)
+    return Prepared(items, refresh, rules, now_us, owners, resolution, people, fetched, result)
+
+
+def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], None]) -> BatchResult:
+    """The one transaction. Locks are taken in the order that everyone keeps: profiles, identities, groups, the rest."""
+    result, rules = prepared.result, prepared.ruleset
+    _count(prepared)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_PLANNER)
+        claim.hold(result)
+        if not ruleset.hold(rules.version):
+            raise Outrun
+        _lock(prepared)
+        identity.claim(prepared.owners)
+        changes = properties.write(prepared.people, rules, now_us=prepared.now_us)
+        result.created, result.changed = changes.created, len(changes.profiles) - changes.created
+        result.moves = membership.refresh(
+            changes.profiles, changed_rules=changes.rules, created=bool(changes.created), cause="profile"
+        )
+        store.finish(_processed(prepared))
+        _note_hydration(prepared)
+        also(result)
+    rules_store.note_answers(gone=prepared.fetched.gone, several=prepared.fetched.several)
+    return result
+
+
+def _resolve(
+    items: Sequence[Item], owners: Owners, refresh: Sequence[UUID], *, now_us: int
+) -> tuple[Resolution, list[Person]]:
+    resolution = resolve([item.arrival for item in items], owners, now_us=now_us)
+    people = {person.guid: person for person in resolution.people_of if person is not None}
+    for guid in refresh:
+        if guid in owners.people:
+            people[guid] = owners.people[guid]
+    return resolution, list(people.values())
+
+
+def _lock(prepared: Prepared) -> None:
+    """Lock everyone who was known. If someone changed meanwhile, plan again from what is locked now.
+
+    What the Apps answered is kept where the profile was asked with the values it still has; otherwise the whole batch
+    starts over.
+    """
+    owners = prepared.owners
+    known = {guid: person.row_version for guid, person in owners.people.items() if not person.is_new}
+    if identity.lock_versions(list(known)) == known:
+        return
+    fresh = identity.look_up(_identities(prepared.items), also=prepared.refresh)
+    if not fresh.people.keys() <= known.keys():
+        raise Outrun
+    prepared.owners = fresh
+    prepared.resolution, prepared.people = _resolve(
+        prepared.items, fresh, prepared.refresh, now_us=prepared.now_us
+    )
+    if not prepared.fetched.covers(prepared.people):
+        raise Outrun
+    identity.extend(fresh, identity.read_owners(owners_of_answers(prepared.fetched, prepared.ruleset, fresh)))
+    if not {guid for guid, person in fresh.people.items() if not person.is_new} <= known.keys():
+        raise Outrun
+    learn(prepared.people, prepared.fetched, prepared.ruleset, fresh, now_us=prepared.now_us)
+    _count(prepared)
+
+
+def _identities(items: Sequence[Item]) -> set[Identity]:
+    return {fact.identity for item in items for fact in item.arrival.facts if fact.identity is not None}
+
+
+def _carried(
+    items: Sequence[Item], resolution: Resolution, *, now_us: int
+) -> tuple[dict[UUID, Mapping[str, Any]], int]:
+    """The answers that came along with rows, by profile, and the oldest time at which any of them was read."""
+    carried: dict[UUID, Mapping[str, Any]] = {}
+    read_us = now_us
+    for item, person in zip(items, resolution.people_of, strict=True):
+        if person is not None and item.event.carried:
+            carried[person.guid] = {**carried.get(person.guid, {}), **item.event.carried}
+            if item.event.read_at is not None:
+                read_us = min(read_us, to_us(item.event.read_at))
+    return carried, read_us
+
+
+def _note_hydration(prepared: Prepared) -> None:
+    """People whose App was down are asked again later; the others need not be."""
+    fetched = prepared.fetched
+    failed = {guid for guid in fetched.errors if fetched.down}
+    answered = [person.guid for person in prepared.people if not person.is_new and person.guid not in failed]
+    hydration_retries.note(failed=failed, answered=answered, reason="; ".join(fetched.down.values()))
+
+
+def _count(prepared: Prepared) -> None:
+    result = prepared.result
+    result.events = len(prepared.items)
+    result.unlinked = sum(person is None for person in prepared.resolution.people_of)
+    result.conflicts = prepared.resolution.conflicts
+
+
+def _processed(prepared: Prepared) -> list[store.ProcessedEvent]:
+    processed = []
+    for item, person, note in zip(
+        prepared.items, prepared.resolution.people_of, prepared.resolution.notes, strict=True
+    ):
+        failed = prepared.fetched.errors.get(person.guid, {}) if person is not None else {}
+        notes = [note, *(f"{key} could not be refreshed: {reason}" for key, reason in failed.items())]
+        processed.append(
+            store.ProcessedEvent(
+                id=item.id,
+                event=item.event,
+                payload_text=item.payload_text,
+                state=EventState.UNLINKED if person is None else EventState.PROCESSED,
+                profile_id=None if person is None else person.guid,
+                error="; ".join(filter(None, notes))[:2000],
+                key=item.key,
+            )
+        )
+    return processed

@@ -1,0 +1,29 @@
+"""Celery's doors to the pipeline."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from core.work import leases
+from core.work.wake import wake
+from pipeline import inbox, refresh
+
+
+@shared_task(name="pipeline.process_inbox")
+def process_inbox() -> None:
+    """Process what waits in the inbox for one slice."""
+    if inbox.process_some():
+        wake("inbox")
+
+
+@shared_task(name="pipeline.retry_hydration")
+def retry_hydration() -> None:
+    """Ask again for people whose Apps were down."""
+    refresh.retry_due()
+
+
+@shared_task(name="pipeline.refresh_everyone")
+def refresh_everyone() -> None:
+    """Go on with asking again for everyone, for one slice."""
+    if leases.run_slice("rehydrate", refresh.refresh_everyone):
+        wake("rehydrate")

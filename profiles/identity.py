@@ -1,0 +1,165 @@
+"""Which profile an event belongs to: find or create, conflicts, and the one owner of every unique value.
+
+Reading and resolving happen in memory over what was read in bulk; `claim` makes the outcome true in the database, or
+says that someone else was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from psycopg2.extras import execute_values
+
+from core.lib.clock import to_us
+from core.lib.json import loads
+from profiles.person import Person
+from profiles.ruleset import Rule
+from profiles.types import compare_key
+
+Identity = tuple[int, str]  # (rule id, value as compared)
+
+
+class Outrun(Exception):
+    """Another worker changed what this batch had read; the batch starts over with what is true now."""
+
+
+@dataclass(slots=True)
+class Owners:
+    """Who owns which unique value: as the database has it, and as this batch leaves it."""
+
+    held: dict[Identity, UUID] = field(default_factory=dict)
+    now: dict[Identity, Person] = field(default_factory=dict)
+    people: dict[UUID, Person] = field(default_factory=dict)  # everyone known or made in this batch
+
+    def assign(self, identity: Identity, person: Person) -> None:
+        """From here on `person` owns it."""
+        self.now[identity] = person
+
+    def release(self, identity: Identity, person: Person) -> None:
+        """`person` no longer has this value; whoever comes next may own it."""
+        if self.now.get(identity) is person:
+            del self.now[identity]
+
+
+def identity_of(rule: Rule, value: Any) -> Identity:
+    """The identity a typed value of a unique rule stands for."""
+    return rule.id, compare_key(rule.type, value)
+
+
+def read_owners(identities: Iterable[Identity]) -> dict[Identity, UUID]:
+    """The owner of each of these that has one. One statement."""
+    wanted = set(identities)
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select i.rule_id, i.value, i.profile_id from unnest(%s::bigint[], %s::text[]) as w(rule_id, value)"
+            " join profile_identity i on i.rule_id = w.rule_id and i.value = w.value",
+            [[rule_id for rule_id, _ in wanted], [value for _, value in wanted]],
+        )
+        return {(rule_id, value): profile_id for rule_id, value, profile_id in cursor.fetchall()}
+
+
+def read_people(guids: Iterable[UUID], *, lock: bool = False) -> dict[UUID, Person]:
+    """These profiles, read in bulk; with `lock`, locked in the one order everyone uses."""
+    wanted = list(guids)
+    if not wanted:
+        return {}
+    statement = (
+        "select guid, properties::text, property_meta::text, created_at, hydrated_at, merged_into, xmin::text"
+        " from profile where guid = any(%s) order by guid"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement + (" for no key update" if lock else ""), [wanted])
+        rows = cursor.fetchall()
+    return {
+        row[0]: Person(
+            guid=row[0],
+            values=loads(row[1]),
+            meta=loads(row[2]),
+            created_us=to_us(row[3]),
+            hydrated_us=None if row[4] is None else to_us(row[4]),
+            merged_into=row[5],
+            row_version=row[6],
+        )
+        for row in rows
+    }
+
+
+def lock_versions(guids: Sequence[UUID]) -> dict[UUID, str]:
+    """Lock these profiles in the one order everyone uses; their row versions."""
+    if not guids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select guid, xmin::text from profile where guid = any(%s) order by guid for no key update", [list(guids)]
+        )
+        return dict(cursor.fetchall())
+
+
+def look_up(identities: Iterable[Identity], *, also: Iterable[UUID] = ()) -> Owners:
+    """Everyone these identities belong to, with their values; and the profiles in `also`."""
+    owners = Owners(held=read_owners(identities))
+    owners.people = read_people({*owners.held.values(), *also})
+    extend(owners, owners.held)
+    return owners
+
+
+def extend(owners: Owners, held: Mapping[Identity, UUID]) -> None:
+    """Take in what the database says of further identities; their owners may be people not read yet."""
+    owners.held.update(held)
+    strangers = set(held.values()) - owners.people.keys()
+    owners.people.update(read_people(strangers))
+    for identity, guid in held.items():
+        if guid in owners.people:
+            owners.now.setdefault(identity, owners.people[guid])
+
+
+def claim(owners: Owners) -> None:
+    """Make the batch's ownership true, in the caller's transaction, after the known profiles are locked.
+
+    What was released goes first; what is new is inserted in sorted order, so that workers never wait for each other in
+    a circle. Anything that is not as it was read raises Outrun.
+    """
+    final = {identity: person.guid for identity, person in owners.now.items()}
+    gone = sorted(identity for identity, guid in owners.held.items() if final.get(identity) != guid)
+    new = sorted((*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid)
+    with connection.cursor() as cursor:
+        if gone:
+            cursor.execute(
+                "delete from profile_identity i using unnest(%s::bigint[], %s::text[], %s::uuid[])"
+                " as g(rule_id, value, profile_id)"
+                " where i.rule_id = g.rule_id and i.value = g.value and i.profile_id = g.profile_id",
+                [[r for r, _ in gone], [v for _, v in gone], [owners.held[identity] for identity in gone]],
+            )
+            if cursor.rowcount != len(gone):
+                raise Outrun
+        if new:
+            claimed = execute_values(
+                cursor.cursor,
+                "insert into profile_identity (rule_id, value, profile_id) values %s"
+                " on conflict do nothing returning 1",
+                new,
+                page_size=len(new),
+                fetch=True,
+            )
+            if len(claimed) != len(new):
+                raise Outrun
+
+
+def identities_by_profile(guids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:
+    """The unique values each of these profiles owns, by rule id."""
+    found: dict[UUID, dict[int, str]] = {guid: {} for guid in guids}
+    if not guids:
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select profile_id, rule_id, value from profile_identity where profile_id = any(%s)", [list(guids)]
+        )
+        for guid, rule_id, value in cursor.fetchall():
+            found[guid][rule_id] = value
+    return found

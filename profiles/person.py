@@ -1,0 +1,117 @@
+"""One profile while a batch works on it: what the database held, and what becomes of it.
+
+The pipeline reads people in bulk, changes them here in memory by one rule (the later own time wins), and
+`profiles/properties.py` writes them back in bulk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from profiles import meta
+from profiles.ruleset import Rule
+
+NEVER = 0  # an as-of time older than any other: the rule was never answered
+
+
+@dataclass(slots=True)
+class Person:
+    """A profile in a batch. Times are microseconds since 1970; `row_version` is the row's xmin when it was read."""
+
+    guid: UUID
+    values: dict[str, Any]
+    meta: dict[str, meta.Entry]
+    created_us: int
+    hydrated_us: int | None
+    row_version: str | None = None  # None: new in this batch
+    merged_into: UUID | None = None
+    before: dict[str, Any] = field(default_factory=dict)  # changed key -> the value the database holds
+    lost: dict[str, list[Any]] = field(default_factory=dict)  # key -> [value, as-of, cause] that came too late
+    cause: str = ""
+    is_touched: bool = False  # values or meta differ from the database
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this batch makes it."""
+        return self.row_version is None
+
+    def as_of(self, rule: Rule) -> int | None:
+        """The own time of what is held for a rule, or None when nothing ever came for it."""
+        entry = self.meta.get(rule.key)
+        known = meta.get(entry, meta.AS_OF)
+        if known is not None:
+            return int(known)
+        if rule.retrieval != "event" or entry is not None or rule.key in self.values:
+            return self.hydrated_us
+        return None
+
+    def take(
+        self, rule: Rule, value: Any, *, as_of: int, cause: str | None, now_us: int, rejected: list[str] | None = None
+    ) -> bool:
+        """Take a value for a rule if it is at least as new as what is held; whether it was taken.
+
+        `cause` None means the rule's own retrieval, whose as-of is the profile's hydrated_at (set by the caller after
+        all answers are taken). `rejected` is [text, reason] of a value that did not fit; `value` is then None.
+        """
+        key = rule.key
+        held_as_of = self.as_of(rule)
+        entry = self.meta.get(key)
+        if held_as_of is not None and self._is_older(entry, held_as_of, as_of, cause):
+            if value != self.values.get(key):
+                self.lost[key] = [value, as_of, cause or "hydration"]
+            return False
+        updated = meta.get(entry, meta.UPDATED)
+        created = meta.get(entry, meta.CREATED)
+        held = self.values.get(key)
+        if value != held or type(value) is not type(held):
+            self._change(key, value)
+            updated = None if self.is_new else now_us
+            if held is None and entry is None and not self.is_new:
+                created = now_us
+        fresh = meta.trim(
+            [None if cause is None else as_of, cause, created, updated, *(rejected if rejected else (None, None))]
+        )
+        if fresh != (entry or []):
+            self.is_touched = True
+            if fresh:
+                self.meta[key] = fresh
+            else:
+                del self.meta[key]
+        return True
+
+    def finish_hydration(self, asked: dict[str, Rule], *, answered: set[str], hydrated_us: int) -> None:
+        """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
+        if self.hydrated_us is not None and hydrated_us <= self.hydrated_us:
+            return
+        for key in asked.keys() - answered:
+            entry = self.meta.get(key)
+            if meta.get(entry, meta.AS_OF) is None:
+                kept = list(entry or [])
+                kept[:1] = [self.hydrated_us if self.hydrated_us is not None else NEVER]
+                self.meta[key] = kept
+        self.hydrated_us = hydrated_us
+        self.is_touched = True
+
+    def changed_values(self) -> dict[str, list[Any]]:
+        """What the change log says of this batch: key -> [old, new], without values that came back to what they were."""
+        return {
+            key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)
+        }
+
+    def _change(self, key: str, value: Any) -> None:
+        self.before.setdefault(key, self.values.get(key))
+        self.is_touched = True
+        if value is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = value
+
+    def _is_older(self, entry: meta.Entry | None, held_as_of: int, as_of: int, cause: str | None) -> bool:
+        if as_of != held_as_of:
+            return as_of < held_as_of
+        if cause is None:
+            return False
+        held_cause = meta.get(entry, meta.CAUSE)
+        return held_cause is None or cause < str(held_cause)

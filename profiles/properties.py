@@ -1,0 +1,200 @@
+"""Property values: typing what events carry, and the only statements that write profiles. Only the pipeline calls it.
+
+`write` must run inside the pipeline's transaction, after the people were locked and their identities claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from core.lib.clock import from_us
+from core.lib.copying import copy_rows
+from core.lib.json import dumps
+from profiles.identity import Identity, identity_of
+from profiles.person import Person
+from profiles.ruleset import Rule, RuleSet
+from profiles.types import Rejected
+
+_REJECTED_LENGTH = 200  # characters of a rejected text that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One typed value of an event. `rejected` is [text, reason] when it did not fit; the value is then None."""
+
+    rule: Rule
+    value: Any
+    rejected: list[str] | None = None
+    identity: Identity | None = None  # of a unique rule's value that may identify someone
+
+
+def type_value(rule: Rule, value: Any) -> tuple[Any, list[str] | None]:
+    """The typed value of a rule, or None with what was rejected and why."""
+    try:
+        return rule.parse(value), None
+    except Rejected as rejected:
+        return None, [_as_text(value), rejected.reason]
+
+
+def type_payload(
+    payload: Mapping[str, Any], ruleset: RuleSet, *, saves: Collection[str] | None, blocked: Collection[str]
+) -> list[Fact]:
+    """The facts of one payload: every key that has a rule and may be saved, in payload order."""
+    by_key = ruleset.by_key
+    facts = []
+    for key, raw in payload.items():
+        rule = by_key.get(key)
+        if rule is None or (saves is not None and key not in saves):
+            continue
+        value, rejected = type_value(rule, raw)
+        identity = None
+        if rule.is_unique and value is not None and str(value).lower() not in blocked:
+            identity = identity_of(rule, value)
+        facts.append(Fact(rule, value, rejected, identity))
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What writing changed, for the groups that read it."""
+
+    profiles: tuple[UUID, ...]  # whose values changed, or who are new
+    rules: frozenset[int]
+    created: int
+
+
+_STAGE = """
+create temporary table if not exists staged_profile (
+    guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, created_at timestamptz,
+    updated_at timestamptz, is_new boolean
+) on commit delete rows
+"""
+_STAGE_COLUMNS = ("guid", "properties", "property_meta", "hydrated_at", "created_at", "updated_at", "is_new")
+
+
+def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes:
+    """Write these people's values, their dates and the change log; a handful of statements however many they are."""
+    touched = [person for person in people if person.is_touched or person.is_new]
+    if not touched:
+        return Changes((), frozenset(), 0)
+    touched.sort(key=lambda person: person.guid)
+    changed = {person.guid: person.changed_values() for person in touched}
+    _write_rows(touched, changed, now_us=now_us)
+    _write_dates([person for person in touched if changed[person.guid]], ruleset)
+    _write_log(touched, changed)
+    by_key = ruleset.by_key
+    rules = {by_key[key].id for values in changed.values() for key in values if key in by_key}
+    new = [person for person in touched if person.is_new]
+    moved = tuple(person.guid for person in touched if person.is_new or changed[person.guid])
+    return Changes(moved, frozenset(rules), len(new))
+
+
+def _write_rows(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]], *, now_us: int) -> None:
+    now = from_us(now_us).isoformat()
+    rows = [
+        (
+            person.guid,
+            dumps(person.values),
+            dumps(person.meta),
+            None if person.hydrated_us is None else from_us(person.hydrated_us).isoformat(),
+            from_us(person.created_us).isoformat(),
+            now if changed[person.guid] else None,
+            person.is_new,
+        )
+        for person in people
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE)
+        copy_rows(cursor, "staged_profile", _STAGE_COLUMNS, rows)
+        cursor.execute("analyze staged_profile")
+        if any(person.is_new for person in people):
+            cursor.execute(
+                "insert into profile"
+                " (guid, properties, property_meta, hydrated_at, created_at, updated_at)"
+                " select guid, properties, property_meta, hydrated_at, created_at, created_at"
+                " from staged_profile where is_new"
+            )
+        if not all(person.is_new for person in people):
+            cursor.execute(
+                "update profile p set properties = s.properties, property_meta = s.property_meta,"
+                " hydrated_at = s.hydrated_at, updated_at = coalesce(s.updated_at, p.updated_at)"
+                " from staged_profile s where p.guid = s.guid and not s.is_new"
+            )
+
+
+def _write_dates(people: Sequence[Person], ruleset: RuleSet) -> None:
+    timed = ruleset.timed
+    if not timed:
+        return
+    rows = [
+        (rule.id, person.guid, person.values.get(rule.key))
+        for person in people
+        for rule in timed
+        if rule.key in person.before
+    ]
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "with s as (select * from unnest(%s::bigint[], %s::uuid[], %s::timestamptz[]) as s(rule_id, profile_id, at)),"
+            " gone as (delete from profile_date d using s where s.at is null"
+            "  and d.rule_id = s.rule_id and d.profile_id = s.profile_id)"
+            " insert into profile_date (rule_id, profile_id, at)"
+            " select rule_id, profile_id, at from s where at is not null"
+            " on conflict (rule_id, profile_id) do update set at = excluded.at",
+            [list(column) for column in zip(*rows, strict=True)],
+        )
+
+
+def _write_log(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]]) -> None:
+    rows = [
+        (
+            person.guid,
+            dumps(changed[person.guid]),
+            dumps(person.lost) if person.lost else None,
+            person.cause or "hydration",
+        )
+        for person in people
+        if changed[person.guid] or person.lost
+    ]
+    with connection.cursor() as cursor:
+        copy_rows(cursor, "profile_change", ("profile_id", "changes", "lost", "cause"), rows)
+
+
+def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -> UUID | None:
+    """Bring ProfileDate up to the values of these rules for the next `limit` profiles; the last one, None at the end.
+
+    Runs in the caller's transaction. The profiles are locked, so that no batch writes an older date behind us.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select guid from profile where guid > coalesce(%s, '00000000-0000-0000-0000-000000000000'::uuid)"
+            " order by guid limit %s for no key update",
+            [after, limit],
+        )
+        guids = [row[0] for row in cursor.fetchall()]
+        if not guids:
+            return None
+        cursor.execute(
+            "delete from profile_date where rule_id = any(%s) and profile_id = any(%s)", [list(rule_ids), guids]
+        )
+        cursor.execute(
+            "insert into profile_date (rule_id, profile_id, at)"
+            " select r.id, p.guid, (p.properties ->> r.key)::timestamptz"
+            " from profile_property_rule r, profile p"
+            " where r.id = any(%s) and p.guid = any(%s) and p.properties ->> r.key is not null",
+            [list(rule_ids), guids],
+        )
+    last: UUID = guids[-1]
+    return last
+
+
+def _as_text(value: Any) -> str:
+    """A rejected value as text that PostgreSQL can hold, not too long."""
+    text = value if isinstance(value, str) else repr(value)
+    return text[:_REJECTED_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -1,0 +1,229 @@
+"""Reads of profiles and property rules for pages and the API. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from core.accounts import project
+from core.lib.clock import from_us
+from core.ui.wording import value_text
+from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
+from profiles.models import (
+    Profile,
+    ProfileChange,
+    ProfileIdentity,
+    ProfilePropertyRule,
+    Retrieval,
+    RuleState,
+    RuleVariable,
+)
+from profiles.types import TYPES, Rejected, compare_key
+
+MOST_FOUND = 50  # people a search shows; whoever has more writes more letters
+_FULL_NAMES = ("name", "full_name")
+_GIVEN, _FAMILY = ("first_name", "given_name"), ("last_name", "family_name", "surname")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One property of one profile as its page shows it. `text` is empty when there is no value; `why` says why."""
+
+    rule: ProfilePropertyRule
+    text: str
+    why: str = ""
+    rejected: str = ""
+    cause: str = ""  # what set it, where that is not the rule's own source
+    as_of: datetime | None = None
+    updated: datetime | None = None
+
+    @property
+    def source(self) -> str:
+        """The App it comes from, or who may send it."""
+        return self.rule.app.name if self.rule.app else "Events"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A profile as lists name it. `detail` tells people of the same name apart."""
+
+    profile: Profile
+    name: str
+    detail: str
+    rejected: int
+
+    @property
+    def initials(self) -> str:
+        """One or two letters for the round picture."""
+        words = [word for word in self.name.replace("@", " ").split() if word[:1].isalnum()]
+        return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
+
+
+def rules_in_use() -> list[ProfilePropertyRule]:
+    """Every rule that is not deleted, with its App: identities first, by rank, then in the order they were made."""
+    rules = ProfilePropertyRule.objects.exclude(state=RuleState.DELETED).select_related("app").order_by("id")
+    return sorted(rules, key=lambda rule: (not rule.is_unique, rule.identity_rank or 0, rule.pk))
+
+
+def newest(*, before: UUID | None, limit: int) -> list[Profile]:
+    """People in the order they came, the latest first; `before` is the last guid of the page above."""
+    people = Profile.objects.filter(merged_into__isnull=True)
+    if before is not None:
+        people = people.filter(guid__lt=before)
+    return list(people.order_by("-guid")[:limit])
+
+
+def by_ids(ids: Sequence[UUID]) -> list[Profile]:
+    """These profiles, in the given order; those that are gone are left out."""
+    found = Profile.objects.in_bulk(list(ids))
+    return [found[each] for each in ids if each in found]
+
+
+def search(text: str, rules: Iterable[ProfilePropertyRule]) -> list[Profile]:
+    """People one of whose unique properties is `text` or begins with it, or whose guid it is; exact matches first."""
+    wanted = text.strip()
+    unique = [rule for rule in rules if rule.is_unique]
+    if not wanted:
+        return []
+    exact, prefix = Q(pk__in=[]), Q(pk__in=[])
+    for rule in unique:
+        for value in _spellings(rule, wanted):
+            exact |= Q(rule_id=rule.pk, value=value)
+        for start in {wanted, wanted.lower()}:
+            prefix |= Q(rule_id=rule.pk, value__startswith=start)
+    ids = [_as_guid(wanted)] if _as_guid(wanted) else []
+    ids += ProfileIdentity.objects.filter(exact).values_list("profile_id", flat=True)
+    begins = ProfileIdentity.objects.filter(prefix).order_by("rule_id", "value").values_list("profile_id", flat=True)
+    ids += begins[: MOST_FOUND + 1]
+    return by_ids(list(dict.fromkeys(each for each in ids if each)))[: MOST_FOUND + 1]
+
+
+def name_people(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -> list[Person]:
+    """The best name of each and a second line that tells them apart."""
+    return [_name(profile, rules) for profile in profiles]
+
+
+def describe(
+    profile: Profile, rules: Sequence[ProfilePropertyRule], reads: Mapping[int, Sequence[ProfilePropertyRule]]
+) -> list[Line]:
+    """Every property of a profile: its value and where it came from, or why there is none."""
+    return [_line(profile, rule, reads.get(rule.pk, ())) for rule in rules]
+
+
+def variables(rules: Sequence[ProfilePropertyRule]) -> dict[int, list[ProfilePropertyRule]]:
+    """For each rule the rules whose values its query needs."""
+    by_id = {rule.pk: rule for rule in rules}
+    reads: dict[int, list[ProfilePropertyRule]] = {}
+    for rule_id, read_id in RuleVariable.objects.values_list("rule_id", "reads_id"):
+        if read_id in by_id:
+            reads.setdefault(rule_id, []).append(by_id[read_id])
+    for rule in rules:
+        if rule.column_key_id in by_id and not reads.get(rule.pk):
+            reads[rule.pk] = [by_id[rule.column_key_id]]
+    return reads
+
+
+def changes_of(profile_id: UUID, *, before: tuple[datetime, int] | None = None, limit: int) -> list[ProfileChange]:
+    """The change log of a profile, newest first; `before` is (at, id) of the last row of the page above."""
+    log = ProfileChange.objects.filter(profile_id=profile_id)
+    if before is not None:
+        at, id_ = before
+        log = log.filter(Q(at__lt=at) | Q(at=at, id__lt=id_))
+    return list(log.order_by("-at", "-id")[:limit])
+
+
+def _as_guid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _spellings(rule: ProfilePropertyRule, text: str) -> set[str]:
+    """How `text` may stand in the identities of this rule."""
+    try:
+        value = TYPES[rule.type].parse(text, region=project.current().phone_region)
+    except Rejected:
+        return set()
+    return set() if value is None else {compare_key(rule.type, value)}
+
+
+def _name(profile: Profile, rules: Sequence[ProfilePropertyRule]) -> Person:
+    values = profile.properties
+    given = next((str(values[key]) for key in _GIVEN if values.get(key)), "")
+    family = next((str(values[key]) for key in _FAMILY if values.get(key)), "")
+    full = next((str(values[key]) for key in _FULL_NAMES if values.get(key)), "")
+    known = [
+        value_text(values[rule.key], rule.type, is_identity=True) if rule.type == "email" else
+        f"{rule.label or rule.key} {value_text(values[rule.key], rule.type, is_identity=True)}"
+        for rule in sorted(rules, key=lambda rule: rule.type != "email")
+        if rule.is_unique and rule.key in values
+    ]
+    names = [full or f"{given} {family}".strip(), *known, f"Someone ({str(profile.guid)[-6:]})"]
+    chosen = [name for name in names if name]
+    rejected = sum(1 for entry in profile.property_meta.values() if get(entry, REJECTED) is not None)
+    return Person(profile, chosen[0], chosen[1] if len(chosen) > 1 and known else "", rejected)
+
+
+def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePropertyRule]) -> Line:
+    entry: list[Any] | None = profile.property_meta.get(rule.key)
+    as_of, updated = get(entry, AS_OF), get(entry, UPDATED)
+    value = profile.properties.get(rule.key)
+    is_asked = rule.retrieval != Retrieval.EVENT
+    seen = from_us(as_of) if as_of is not None else (profile.hydrated_at if is_asked else None)
+    text = "" if value is None else value_text(value, rule.type, is_identity=rule.is_unique)
+    rejected = get(entry, REJECTED)
+    if rejected is not None:
+        why = str(get(entry, REASON) or "does not fit its type")
+    else:
+        why = "" if value is not None else _why_missing(profile, rule, reads)
+    changed = from_us(updated) if updated is not None else None
+    return Line(
+        rule=rule,
+        text=text,
+        why=why,
+        rejected="" if rejected is None else str(rejected),
+        cause=str(get(entry, CAUSE) or ""),
+        as_of=seen,
+        updated=changed or (profile.created_at if value is not None else None),
+    )
+
+
+def _why_missing(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePropertyRule]) -> str:
+    app = rule.app.name if rule.app else ""
+    if rule.state == RuleState.DRAFT:
+        return "The property is a draft, so nobody is asked for it"
+    if rule.retrieval == Retrieval.EVENT:
+        return f"Not named in any upload of {app}" if app else "No event has carried it yet"
+    if rule.paused_reason:
+        return f"{app} is not asked while the property is paused"
+    if profile.hydrated_at is None:
+        return f"{app} was not asked yet"
+    unknown = [each.label or each.key for each in reads if each.key not in profile.properties]
+    if unknown:
+        return f"{app} was not asked: there is no {' and no '.join(name.lower() for name in unknown)}"
+    return f"Not found in {app}"
+
+
+def with_sources(rules: Sequence[ProfilePropertyRule]) -> list[tuple[ProfilePropertyRule, str]]:
+    """Each rule with one line on how its value is fetched."""
+    by_id = {rule.pk: rule for rule in rules}
+    return [(rule, _how(rule, by_id)) for rule in rules]
+
+
+def _how(rule: ProfilePropertyRule, by_id: Mapping[int, ProfilePropertyRule]) -> str:
+    if rule.retrieval == Retrieval.QUERY:
+        return " ".join(rule.query.split())
+    if rule.retrieval == Retrieval.COLUMN:
+        column = rule.column
+        what = f"{column.get('table', '')}.{column.get('column', '')}"
+        aggregation = str(column.get("aggregation", "exact"))
+        shown = what if aggregation == "exact" else f"{aggregation.replace('_', ' ')} of {what}"
+        key = by_id.get(rule.column_key_id or 0)
+        return f"{shown} where {column.get('key_column', '')} is the {key or 'key'}"
+    return f"column labelled {rule.column_label}" if rule.column_label else "arrives in events"
