@@ -63,6 +63,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "core.rest.middleware.RequestIdMiddleware",
+    "core.rest.middleware.ApiErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -102,6 +104,7 @@ DATABASE_URL = read_url(
     schemes=("postgresql", "postgres"),
     example="postgresql://user:password@host:5432/database",
 )
+PG_BIN = read_text("PG_BIN")
 # Shown by pg_stat_activity, so that an operator sees which kind of process holds a connection.
 PROCESS_NAME = read_text("GROUPAROO_PROCESS", default="grouparoo")
 
@@ -133,6 +136,7 @@ REDIS_URL = read_url(
     schemes=("redis", "rediss", "unix"),
     example="redis://:password@host:6379/0",
 )
+SERVERS_ARE_EMBEDDED = not (read_text("DATABASE_URL") and read_text("REDIS_URL"))
 QUEUES = ("events", "imports", "groups", "exports", "outbound", "default")
 
 
@@ -219,11 +223,32 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
+# ---------------------------------------------------------------- what the team decides, until it does
+
+PROJECT_DEFAULTS: dict[str, Any] = {
+    "name": read_text("PROJECT_NAME", default="Grouparoo"),
+    "time_zone": read_text("PROJECT_TIME_ZONE", default="UTC"),
+    "phone_region": read_text("PROJECT_PHONE_REGION", default="US").upper(),
+    "event_retention_days": read_int("EVENT_RETENTION_DAYS", default=365, least=7, most=36_500),
+    "log_retention_days": read_int("LOG_RETENTION_DAYS", default=365, least=7, most=36_500),
+}
+
+# ---------------------------------------------------------------- doors
+
+EVENTS_PER_REQUEST = read_int("EVENTS_PER_REQUEST", default=5000, least=1, most=100_000)
+EVENT_MAX_BYTES = read_int("EVENT_MAX_BYTES", default=262_144, least=1024, most=5_000_000)
+# Whether an App may name a host inside a private network. A machine of a developer has nothing else.
+GROUPAROO_ALLOW_PRIVATE_HOSTS = read_bool("GROUPAROO_ALLOW_PRIVATE_HOSTS", default=DEBUG)
+
 # ---------------------------------------------------------------- REST
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["core.rest.rendering.JsonRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.rest.parsing.JsonParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["core.rest.auth.KeyAuthentication", "core.rest.auth.BrowserAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["core.rest.auth.HasScope"],
+    "EXCEPTION_HANDLER": "core.rest.errors.answer_error",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -1,0 +1,105 @@
+"""Brings the product up on one machine: servers, tables, static files, and its processes under one terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management import call_command
+
+from core.lib.processes import Program, Supervisor, find_free_port
+from core.lib.servers import start_servers
+from grouparoo.running import beat_command, process_env, web_command, worker_command
+
+ANSWER_SECONDS = 60
+
+
+@contextlib.contextmanager
+def hold_servers() -> Iterator[None]:
+    """Run the embedded servers while the block runs."""
+    programs = Path(settings.PG_BIN) if settings.PG_BIN else None
+    with start_servers(settings.VAR, programs=programs):
+        yield
+
+
+def prepare(*, write: Callable[[str], None]) -> None:
+    """Bring the tables and the static files to this version of the code, and check that the database will do."""
+    write("Preparing the database and the pages.")
+    call_command("check", databases=["default"], stdout=io.StringIO())
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def serve(
+    *,
+    host: str,
+    port: int,
+    write: Callable[[str], None],
+    when_up: Callable[[str, threading.Event], None],
+) -> None:
+    """Run web, worker and beat until Ctrl-C or a signal, starting each again that ends.
+
+    `when_up` is called in a thread with the web address once it answers, and with the event that ends it all; an
+    exception in it ends everything too and is raised here.
+    """
+    env = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL}
+    supervisor = Supervisor(
+        [
+            Program(
+                "web",
+                web_command(host=host, port=port, processes=settings.WEB_PROCESSES),
+                process_env("web", **env),
+            ),
+            Program(
+                "worker",
+                worker_command(processes=settings.WORKER_PROCESSES),
+                process_env("worker", **env),
+            ),
+            Program("beat", beat_command(), process_env("beat", **env)),
+        ],
+        write=write,
+    )
+
+    def follow() -> None:
+        if wait_for_web(host, port, stop=supervisor.stop_asked):
+            when_up(f"http://{host}:{port}/", supervisor.stop_asked)
+
+    def note_end(future: Future[None]) -> None:
+        if future.exception() is not None:
+            supervisor.stop_asked.set()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        futures: list[Future[None]] = []
+
+        def start_to_follow() -> None:
+            futures.append(pool.submit(follow))
+            futures[0].add_done_callback(note_end)
+
+        supervisor.run(when_started=start_to_follow)
+        for future in futures:
+            future.result()
+
+
+def wait_for_web(host: str, port: int, *, stop: threading.Event) -> bool:
+    """Return True when the web address takes connections, False when everything is asked to stop before."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < deadline and not stop.wait(0.1):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.settimeout(1)
+            if probe.connect_ex((host, port)) == 0:
+                return True
+    if stop.is_set():
+        return False
+    raise TimeoutError(f"The web process did not answer at {host}:{port} within {ANSWER_SECONDS} s.")
+
+
+def choose_port(asked: int | None, *, host: str) -> int:
+    """Return the port that was asked for, else 8000 if it is free, else any free one."""
+    return asked or find_free_port(preferred=8000, host=host)
