@@ -248,7 +248,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["core.rest.auth.KeyAuthentication", "core.rest.auth.BrowserAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["core.rest.auth.HasScope"],
     "EXCEPTION_HANDLER": "core.rest.errors.answer_error",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {

@@ -1,14 +1,10 @@
-"""Addresses of people."""
+"""Addresses of the doors through which events come in."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from pipeline import views
+from pipeline.api import Events
 
-app_name = "profiles"
-urlpatterns = [
-    path("", views.list_profiles, name="list"),
-    path("<uuid:guid>/", views.show_profile, name="show"),
-    path("<uuid:guid>/changes/", views.show_changes, name="changes"),
-]
+app_name = "pipeline"
+urlpatterns = [path("api/v1/events/", Events.as_view(), name="events")]

@@ -1,0 +1,109 @@
+"""People who sign in. The only writer of `User`, apart from Django's own note of the last sign-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from core.accounts import audit
+from core.accounts.actors import Actor
+from core.accounts.models import Role, User
+from core.lib.errors import InvalidInput, NotFound, Refused
+
+
+def create_user(email: str, *, name: str = "", password: str, role: str, actor: Actor) -> User:
+    """Someone new. Raises InvalidInput for an address in use, an unknown role or a weak password."""
+    user = User(email=_read_email(email), name=name.strip()[:200], role=_read_role(role))
+    _set_password(user, password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            audit.record("person.create", user, after=_seen(user), actor=actor)
+    except IntegrityError:
+        message = f"There is someone with the address {user.email} already."
+        raise InvalidInput(message, {"email": message}) from None
+    return user
+
+
+def set_role(user_id: int, role: str, *, actor: Actor) -> User:
+    """Give someone another role. Refused for the last admin."""
+    return _change(user_id, {"role": _read_role(role)}, actor=actor)
+
+
+def set_active(user_id: int, active: bool, *, actor: Actor) -> User:
+    """Switch an account off, which also ends its sessions, or on again. Refused for the last admin."""
+    return _change(user_id, {"is_active": active}, actor=actor)
+
+
+def rename(user_id: int, name: str, *, actor: Actor) -> User:
+    """Change the name that the team sees."""
+    return _change(user_id, {"name": name.strip()[:200]}, actor=actor)
+
+
+def set_password(user_id: int, password: str, *, actor: Actor) -> User:
+    """Change a password, which ends the person's other sessions. Raises InvalidInput for a weak one."""
+    with transaction.atomic():
+        user = _lock(user_id)
+        _set_password(user, password)
+        user.save(update_fields=["password"])
+        audit.record("person.set_password", user, actor=actor)
+    return user
+
+
+def _change(user_id: int, values: dict[str, Any], *, actor: Actor) -> User:
+    with transaction.atomic():
+        # Every admin's row is locked, in one order, so that two admins cannot demote each other at the same time.
+        admins = list(
+            User.objects.select_for_update(no_key=True).filter(role=Role.ADMIN, is_active=True).order_by("pk")
+        )
+        user = _lock(user_id)
+        before = _seen(user)
+        for field, value in values.items():
+            setattr(user, field, value)
+        if [admin.pk for admin in admins] == [user.pk] and not (user.role == Role.ADMIN and user.is_active):
+            raise Refused("This is the last admin. Make someone else an admin first.")
+        if _seen(user) != before:
+            user.save(update_fields=list(values))
+            audit.record("person.update", user, before=before, after=_seen(user), actor=actor)
+    return user
+
+
+def _lock(user_id: int) -> User:
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def _seen(user: User) -> dict[str, Any]:
+    return {"email": user.email, "name": user.name, "role": user.role, "is_active": user.is_active}
+
+
+def _read_email(text: str) -> str:
+    email = text.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError:
+        message = f"“{text}” is not an email address."
+        raise InvalidInput(message, {"email": message}) from None
+    return email
+
+
+def _read_role(role: str) -> Role:
+    if role not in Role.values:
+        message = f"There is no role “{role}”. Choose one of: {', '.join(Role.values)}."
+        raise InvalidInput(message, {"role": message})
+    return Role(role)
+
+
+def _set_password(user: User, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        message = " ".join(error.messages)
+        raise InvalidInput(message, {"password": message}) from None
+    user.set_password(password)

@@ -1,0 +1,181 @@
+"""What the team decides, in one row. The only writer of `Project`; everyone reads it through `current()`.
+
+The row is made the first time it is read, with values from the environment (`settings.PROJECT_DEFAULTS`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+import phonenumbers
+from django.conf import settings
+from django.db import transaction
+
+from core.accounts import audit
+from core.accounts.actors import Actor
+from core.accounts.models import Project
+from core.lib.errors import InvalidInput
+
+CACHE_SECONDS = 5.0
+
+# Values that programs and people put where they have none, and that so many people would share.
+NEVER_IDENTIFY = ("null", "none", "nan", "undefined", "unknown", "anonymous", "n/a", "test@test.com")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """The project's settings at one moment. `blocked_values` are lower-case."""
+
+    name: str
+    time_zone: ZoneInfo
+    phone_region: str
+    blocked_values: frozenset[str]
+    event_retention_days: int
+    log_retention_days: int
+    guard_share: float
+    guard_minimum: int
+    sending_stopped: bool
+    sending_stopped_reason: str
+
+
+@dataclass(slots=True)
+class _Cache:
+    value: ProjectSettings | None = None
+    until: float = 0.0
+
+
+_cache = _Cache()
+
+
+def current() -> ProjectSettings:
+    """The project's settings, at most five seconds old."""
+    if _cache.value is None or time.monotonic() >= _cache.until:
+        _cache.value = _freeze(_row())
+        _cache.until = time.monotonic() + CACHE_SECONDS
+    return _cache.value
+
+
+def forget() -> None:
+    """Read the row again next time."""
+    _cache.value = None
+
+
+def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
+    """Change some settings, by the names of `Project`'s fields. Raises InvalidInput and changes nothing then."""
+    problems = {}
+    values = {}
+    for field, value in changes.items():
+        reader = _READERS.get(field)
+        try:
+            if reader is None:
+                raise ValueError("There is no such setting.")
+            values[field] = reader(value)
+        except (ValueError, TypeError) as error:
+            problems[field] = str(error)
+    if problems:
+        raise InvalidInput(" ".join(problems.values()), problems)
+    _row()
+    with transaction.atomic():
+        project = Project.objects.select_for_update(no_key=True).get(pk=1)
+        before = _seen(project)
+        for field, value in values.items():
+            setattr(project, field, value)
+        if _seen(project) != before:
+            project.save()
+            audit.record("project.update", project, before=before, after=_seen(project), actor=actor)
+        transaction.on_commit(forget)
+    return _freeze(project)
+
+
+def _row() -> Project:
+    project = Project.objects.filter(pk=1).first()
+    if project is None:
+        first = {"blocked_values": list(NEVER_IDENTIFY), **settings.PROJECT_DEFAULTS}
+        Project.objects.bulk_create([Project(pk=1, **first)], ignore_conflicts=True)
+        project = Project.objects.get(pk=1)
+    return project
+
+
+def _seen(project: Project) -> dict[str, Any]:
+    return {field: getattr(project, field) for field in _READERS}
+
+
+def _freeze(project: Project) -> ProjectSettings:
+    return ProjectSettings(
+        name=project.name,
+        time_zone=ZoneInfo(project.time_zone),
+        phone_region=project.phone_region,
+        blocked_values=frozenset(str(value).strip().lower() for value in project.blocked_values),
+        event_retention_days=project.event_retention_days,
+        log_retention_days=project.log_retention_days,
+        guard_share=project.guard_share,
+        guard_minimum=project.guard_minimum,
+        sending_stopped=project.sending_stopped,
+        sending_stopped_reason=project.sending_stopped_reason,
+    )
+
+
+def _read_name(value: Any) -> str:
+    name = str(value).strip()
+    if not 1 <= len(name) <= 200:
+        raise ValueError("The name has to have 1 to 200 characters.")
+    return name
+
+
+def _read_zone(value: Any) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"“{value}” is not a time zone. Write one such as Europe/Berlin.")
+    return str(value)
+
+
+def _read_region(value: Any) -> str:
+    region = str(value).strip().upper()
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"“{value}” is not a region. Write two letters such as US or DE.")
+    return region
+
+
+def _read_values(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise ValueError("Values that never identify anyone have to be a list of texts.")
+    return sorted({item.strip().lower() for item in value if item.strip()})
+
+
+def _read_share(value: Any) -> float:
+    share = float(value)
+    if not 0 < share <= 1:
+        raise ValueError("The guard's share has to lie between 0 and 1, such as 0.2 for 20 %.")
+    return share
+
+
+def _read_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("This is either true or false.")
+    return value
+
+
+def _whole_number(least: int, what: str) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1_000_000:
+            raise ValueError(f"{what} has to be a whole number from {least} to 1,000,000.")
+        return value
+
+    return read
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "name": _read_name,
+    "time_zone": _read_zone,
+    "phone_region": _read_region,
+    "blocked_values": _read_values,
+    "event_retention_days": _whole_number(7, "The number of days that events are kept"),
+    "log_retention_days": _whole_number(7, "The number of days that logs are kept"),
+    "guard_share": _read_share,
+    "guard_minimum": _whole_number(1, "The guard's minimum"),
+    "sending_stopped": _read_flag,
+    "sending_stopped_reason": lambda value: str(value)[:300],
+}

@@ -1,0 +1,145 @@
+"""Where events wait: the door's side of it. Nothing else adds to `Inbox`; `pipeline/inbox.py` takes out of it.
+
+What `accept` answers is durable: the rows and their keys are committed before it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from psycopg2 import errorcodes
+from psycopg2.extras import execute_values
+
+from core.lib import uuid7
+from core.work.wake import wake
+from events.arriving import Arriving, Unreadable, read_item
+from events.envelope import event_key
+
+_ATTEMPTS = 3
+_RETRIED = (errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE)
+
+# One statement for the whole batch; the payloads stay the texts they were serialized to.
+_STORE = """
+insert into inbox (id, message_id, type, occurred_at, received_at, source_kind, source_id, payload, attempts, error)
+select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, %(source_kind)s, %(source_id)s, payload,
+       0, ''
+  from json_to_recordset(%(rows)s::json) as r(id uuid, message_id text, type text, occurred_at timestamptz, payload jsonb)
+"""
+
+
+class FateKind(StrEnum):
+    """What became of one item at the door."""
+
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The answer for one item. `id` is the event's, of a duplicate the first one's; `reason` says why it was rejected."""
+
+    kind: FateKind
+    id: UUID | None = None
+    message_id: str = ""
+    reason: str = ""
+
+
+def accept(items: Sequence[Any], *, source_kind: str, source_id: int) -> list[Fate]:
+    """Take events in, as they were read from JSON; one fate for each, in order.
+
+    Accepted events are committed when this returns, each message once, also against other requests at the same time.
+    A bad item does not sink the others. Call it outside of transactions.
+    """
+    read = [_read(item) for item in items]
+    good = {index: item for index, item in enumerate(read) if isinstance(item, Arriving)}
+    settled = _store_with_retries(good, source_kind=source_kind, source_id=source_id) if good else {}
+    return [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
+
+
+def _read(item: Any) -> Arriving | Fate:
+    try:
+        return read_item(item, max_bytes=settings.EVENT_MAX_BYTES)
+    except Unreadable as error:
+        return Fate(FateKind.REJECTED, reason=str(error))
+
+
+def _store_with_retries(good: dict[int, Arriving], *, source_kind: str, source_id: int) -> dict[int, Fate]:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _store(good, source_kind=source_kind, source_id=source_id)
+        except OperationalError as error:
+            if attempt == _ATTEMPTS or getattr(error.__cause__, "pgcode", None) not in _RETRIED:
+                raise
+    raise AssertionError
+
+
+def _store(good: dict[int, Arriving], *, source_kind: str, source_id: int) -> dict[int, Fate]:
+    """One transaction: ids by the database's clock, keys in their order, then the rows whose keys were won."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        received = cursor.fetchone()[0]
+        ids = dict(zip(good, uuid7.make_many(received, len(good)), strict=True))
+        messages = {index: item.message_id or str(ids[index]) for index, item in good.items()}
+        keys = {index: event_key(source_kind, source_id, message) for index, message in messages.items()}
+        first: dict[UUID, UUID] = {}
+        for index, key in keys.items():
+            first.setdefault(key, ids[index])
+        owners = _take_keys(cursor, first)
+        won = [index for index, key in keys.items() if owners[key] == ids[index]]
+        rows = [
+            {
+                "id": ids[index],
+                "message_id": messages[index],
+                "type": good[index].type,
+                "occurred_at": good[index].occurred_at,
+                "payload": orjson.Fragment(good[index].payload),
+            }
+            for index in won
+        ]
+        if rows:
+            cursor.execute(
+                _STORE,
+                {
+                    "rows": orjson.dumps(rows).decode(),
+                    "received": received,
+                    "source_kind": source_kind,
+                    "source_id": source_id,
+                },
+            )
+            wake("inbox")
+    winners = set(won)
+    return {
+        index: Fate(FateKind.ACCEPTED if index in winners else FateKind.DUPLICATE, owners[keys[index]], messages[index])
+        for index in good
+    }
+
+
+def _take_keys(cursor: Any, wanted: dict[UUID, UUID]) -> dict[UUID, UUID]:
+    """Take each key for its event unless it is taken; the event that holds it now, by key.
+
+    Keys go in sorted, so that requests with the same messages wait for each other instead of deadlocking. A key that
+    was forgotten between the two statements is asked for again.
+    """
+    owners: dict[UUID, UUID] = {}
+    while left := sorted((key, event) for key, event in wanted.items() if key not in owners):
+        taken = execute_values(
+            cursor.cursor,
+            "insert into event_key (key, event_id) values %s on conflict do nothing returning key, event_id",
+            left,
+            page_size=len(left),
+            fetch=True,
+        )
+        owners.update(taken)
+        lost = [key for key, _ in left if key not in owners]
+        if lost:
+            cursor.execute("select key, event_id from event_key where key = any(%s)", [lost])
+            owners.update(cursor.fetchall())
+    return owners
