@@ -28,9 +28,10 @@ _RETRIED = (errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE)
 # One statement for the whole batch; the payloads stay the texts they were serialized to.
 _STORE = """
 insert into inbox (id, message_id, type, occurred_at, received_at, source_kind, source_id, payload, attempts, error)
-select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, %(source_kind)s, %(source_id)s, payload,
-       0, ''
-  from json_to_recordset(%(rows)s::json) as r(id uuid, message_id text, type text, occurred_at timestamptz, payload jsonb)
+select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, %(source_kind)s, %(source_id)s,
+       payload, 0, ''
+  from json_to_recordset(%(rows)s::json)
+    as r(id uuid, message_id text, type text, occurred_at timestamptz, payload jsonb)
 """
 
 
@@ -44,7 +45,7 @@ class FateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The answer for one item. `id` is the event's, of a duplicate the first one's; `reason` says why it was rejected."""
+    """The answer for one item. `id` is the event's, of a duplicate the first one's; `reason` is for rejected ones."""
 
     kind: FateKind
     id: UUID | None = None

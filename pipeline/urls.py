@@ -1,10 +1,14 @@
-"""Addresses of the doors through which events come in."""
+"""Addresses of people."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from pipeline.api import Events
+from pipeline import views
 
-app_name = "pipeline"
-urlpatterns = [path("api/v1/events/", Events.as_view(), name="events")]
+app_name = "profiles"
+urlpatterns = [
+    path("", views.list_profiles, name="list"),
+    path("<uuid:guid>/", views.show_profile, name="show"),
+    path("<uuid:guid>/changes/", views.show_changes, name="changes"),
+]

@@ -36,7 +36,7 @@ def record(
         actor_id=actor.id,
         actor_label=actor.label[:254],
         action=action,
-        subject_kind=subject._meta.db_table,
+        subject_kind=subject._meta.db_table,  # noqa: SLF001  Django's documented API
         subject_id=str(subject.pk),
         subject_label=str(subject)[:254],
         before=old,

@@ -23,13 +23,13 @@ class ProductError(Exception):
         super().__init__(self.message)
 
 
-class InvalidInput(ProductError):
+class InvalidInput(ProductError):  # noqa: N818  named for what is to be done
     """Some of what was given cannot be used."""
 
 
-class Refused(ProductError):
+class Refused(ProductError):  # noqa: N818
     """That cannot be done as things stand."""
 
 
-class NotFound(ProductError):
+class NotFound(ProductError):  # noqa: N818
     """There is no such thing."""

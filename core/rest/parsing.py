@@ -69,12 +69,12 @@ def _cut_depth(text: str) -> str:
     """`text` without what lies far too deep in it: still too deep to be stored, but not too deep to be read."""
     kept, depth, start = [], 0, 0
     for match in _BRACKETS_AND_STRINGS.finditer(text):
-        token = match.group()
-        if token in "[{":
+        piece = match.group()
+        if piece in "[{":
             depth += 1
             if depth == _CUT_AT:
                 kept.append(text[start : match.end()])
-        elif token in "]}":
+        elif piece in "]}":
             if depth == _CUT_AT:
                 start = match.start()
             depth -= 1
