@@ -237,8 +237,8 @@ PROJECT_DEFAULTS: dict[str, Any] = {
 
 EVENTS_PER_REQUEST = read_int("EVENTS_PER_REQUEST", default=5000, least=1, most=100_000)
 EVENT_MAX_BYTES = read_int("EVENT_MAX_BYTES", default=262_144, least=1024, most=5_000_000)
-# Whether an App may name a host inside a private network. A machine of a developer has nothing else.
-GROUPAROO_ALLOW_PRIVATE_HOSTS = read_bool("GROUPAROO_ALLOW_PRIVATE_HOSTS", default=DEBUG)
+# Whether an App may name a host inside a private network. A single machine has nothing else to show.
+GROUPAROO_ALLOW_PRIVATE_HOSTS = read_bool("GROUPAROO_ALLOW_PRIVATE_HOSTS", default=DEBUG or SERVERS_ARE_EMBEDDED)
 
 # ---------------------------------------------------------------- REST
 

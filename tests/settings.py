@@ -30,3 +30,4 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["*"]
 LOG_LEVEL = "WARNING"
+GROUPAROO_ALLOW_PRIVATE_HOSTS = True

@@ -1,0 +1,146 @@
+"""The only door to plugins: an open connection to an App, for the length of a `with`.
+
+Whatever a plugin raises leaves here as one of the contract's errors, and no text that leaves holds a secret. An open
+connection is kept for the next caller of the same process; a changed App gets a new one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+
+from apps_connectors.models import App as AppRow
+from core.lib.secrets import UnreadableSecrets, decrypt, scrub
+from plugins import registry
+from plugins.base import CAPABILITIES, App
+from plugins.contracts import Halt, PluginError, Retry, TestResult
+
+_KEPT_SECONDS = 60.0
+_MOST_KEPT = 8
+
+log = logging.getLogger(__name__)
+
+Place = tuple[int, datetime]  # which App, as of which change of it
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The connections of this process that nobody uses just now, with the time at which each was given back."""
+
+    idle: list[tuple[Place, float, App]] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    process: int = field(default_factory=os.getpid)
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def connect(app_id: int) -> Iterator[App]:
+    """A connection to one App; nobody else uses it meanwhile. Raises Retry or Halt."""
+    row = AppRow.objects.filter(pk=app_id).first()
+    if row is None:
+        raise Halt("This App was deleted.")
+    place = (row.pk, row.updated_at)
+    app = _take(place) or _open(row)
+    try:
+        yield app
+    except BaseException:
+        _close([app])
+        raise
+    _give_back(place, app)
+
+
+def close_all() -> None:
+    """Close the connections that are kept."""
+    with _kept.lock:
+        apps = [app for _, _, app in _kept.idle]
+        _kept.idle.clear()
+    _close(apps)
+
+
+def _open(row: AppRow) -> App:
+    try:
+        secret = decrypt(row.secrets, settings.GROUPAROO_SECRET_KEYS)
+        make = registry.get(row.type)
+    except (UnreadableSecrets, registry.UnknownApp) as error:
+        raise Halt(str(error)) from None
+    secrets = tuple(secret.values())
+    app: App = _guard(make, secrets)({**row.options, **secret})
+    names = {name for kind in CAPABILITIES if isinstance(app, kind) for name in vars(kind) if name[0] != "_"}
+    for name in names | {"choices", "close"}:
+        method = getattr(app, name)
+        if callable(method):
+            setattr(app, name, _guard(method, secrets))
+    return app
+
+
+def _guard(method: Callable[..., Any], secrets: Sequence[str]) -> Callable[..., Any]:
+    """`method`, with its errors in the contract's words and without secrets.
+
+    The new error is raised outside the `except` block, so that the old one, with its secrets, does not hang on to it.
+    """
+
+    @wraps(method, updated=())
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            answer = method(*args, **kwargs)
+            if isinstance(answer, TestResult):
+                return TestResult(ok=answer.ok, message=scrub(answer.message, secrets))
+            return answer
+        except PluginError as error:
+            problem = _scrubbed(error, secrets)
+        except Exception as error:  # noqa: BLE001  the plugin border: another's code may raise anything
+            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            problem = Retry(scrub(text, secrets))
+            log.warning("a plugin failed: %s", scrub("".join(traceback.format_exception(error)), secrets))
+        raise problem
+
+    return guarded
+
+
+def _scrubbed(error: PluginError, secrets: Sequence[str]) -> PluginError:
+    reason = scrub(error.reason, secrets)
+    if isinstance(error, Retry):
+        return Retry(reason, after=error.after)
+    return type(error)(reason)
+
+
+def _take(place: Place) -> App | None:
+    """A kept connection, if there is one; closes those that are too old or belong to an App that changed."""
+    with _kept.lock:
+        if _kept.process != os.getpid():  # a fork: the connections are the parent's, not to be used nor closed
+            _kept.idle.clear()
+            _kept.process = os.getpid()
+        since = time.monotonic() - _KEPT_SECONDS
+        useful = [kept for kept in _kept.idle if kept[1] >= since and not (kept[0][0] == place[0] and kept[0] != place)]
+        useless = [kept[2] for kept in _kept.idle if kept not in useful]
+        found = next((kept for kept in useful if kept[0] == place), None)
+        _kept.idle[:] = [kept for kept in useful if kept is not found]
+    _close(useless)
+    return found[2] if found else None
+
+
+def _give_back(place: Place, app: App) -> None:
+    with _kept.lock:
+        _kept.idle.append((place, time.monotonic(), app))
+        surplus = [kept[2] for kept in _kept.idle[:-_MOST_KEPT]]
+        del _kept.idle[:-_MOST_KEPT]
+    _close(surplus)
+
+
+def _close(apps: Sequence[App]) -> None:
+    for app in apps:
+        with suppress(PluginError):  # it is of no more use either way
+            app.close()
