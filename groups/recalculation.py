@@ -1,0 +1,152 @@
+"""Full recalculation of a group whose rules changed: long work in slices of half a second, by profile id.
+
+The work's mark is {"version", "backfill", "after", "size"}: for which rules it goes, which dates still have to be
+filled in, the last profile done, and how many profiles a slice takes. When the rules change in between, it starts over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, connection, transaction
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Now
+
+from core.lib.errors import InvalidInput
+from core.work import leases, wake
+from core.work.leases import Lease
+from core.work.models import WorkState
+from groups import membership
+from groups.definitions import define
+from groups.models import Group, GroupKind, GroupRuleUse
+from profiles import properties
+from profiles.models import Profile
+from profiles.ruleset import RULES_LOCK
+
+KIND = "group"
+SLICE_SECONDS = 0.5
+BACKFILL_PROFILES = 5000
+_FIRST_SIZE, _LEAST_SIZE, _GREATEST_SIZE = 10_000, 500, 200_000
+
+
+def start(group_id: int, *, version: int, dated: Iterable[int] = ()) -> None:
+    """Recalculate a group soon, inside the transaction that made `version` of its rules.
+
+    `dated` are rules whose ProfileDate rows are known to be complete.
+    """
+    mark = {"version": None, "wanted": version, "dated": sorted(dated)}
+    leases.enqueue(kind=KIND, subject=str(group_id), mark=mark)
+    wake.wake("groups")
+
+
+def recalculate_some() -> bool:
+    """Go on with one recalculation for a while; whether it is worth coming back at once."""
+    return leases.run_slice(KIND, _step)
+
+
+def is_due() -> bool:
+    """Whether any recalculation waits for a worker."""
+    return leases.is_due(KIND)
+
+
+def _step(lease: Lease) -> bool:
+    """One short transaction of the work; False when it has ended or has to wait."""
+    try:
+        return _advance(lease)
+    except InvalidInput as error:
+        lease.finish(state=WorkState.FAILED, error=error.message)
+    except DatabaseError as error:
+        lease.fail_slice(str(error))
+    return False
+
+
+def _advance(lease: Lease) -> bool:
+    group = Group.objects.filter(pk=int(lease.subject), kind=GroupKind.CALCULATED).first()
+    if group is None or lease.stop_requested:
+        lease.finish(state=WorkState.STOPPED)
+        return False
+    if lease.mark["version"] != group.rules_version:
+        _begin(lease, group)
+        return True
+    if lease.mark["backfill"]:
+        _backfill(lease)
+        return True
+    return _slice(lease, group.pk)
+
+
+def _begin(lease: Lease, group: Group) -> None:
+    """Wait until every batch that may not know these rules has committed, then start with the first profile."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
+    dated = lease.mark["dated"] if lease.mark.get("wanted") == group.rules_version else []
+    backfill = sorted(undated_rules(group) - set(dated))
+    mark = {"version": group.rules_version, "backfill": backfill, "after": None, "size": _FIRST_SIZE}
+    with transaction.atomic():
+        lease.hold(mark=mark, done=0, total=Profile.objects.count())
+
+
+def undated_rules(group: Group) -> set[int]:
+    """Rules of relative leaves whose ProfileDate rows may be incomplete: no group that follows them is calculated."""
+    relative = GroupRuleUse.objects.filter(swept_until__isnull=False)
+    calculated = relative.filter(group__calculated_version=F("group__rules_version"), rule=OuterRef("rule"))
+    return set(relative.filter(group=group).exclude(Exists(calculated)).values_list("rule_id", flat=True))
+
+
+def _backfill(lease: Lease) -> None:
+    with transaction.atomic():
+        last = properties.backfill_dates(
+            lease.mark["backfill"], after=_uuid(lease.mark["after"]), limit=BACKFILL_PROFILES
+        )
+        mark = {**lease.mark, "backfill": [], "after": None}
+        lease.hold(mark=mark if last is None else {**lease.mark, "after": str(last)})
+
+
+def _slice(lease: Lease, group_id: int) -> bool:
+    """Make the next profiles right. The group's lock first, then everything is read in new statements."""
+    began, mark = time.monotonic(), lease.mark
+    with transaction.atomic():
+        locked = membership.lock(group_id)
+        if locked is None or locked[0] != mark["version"]:
+            return True  # changed or deleted meanwhile: the next step sees to it
+        version, rules, now = locked
+        after = _uuid(mark["after"])
+        until, count = _find_end(after, mark["size"])
+        membership.recalculate_range(define(group_id, version, rules), after=after, until=until, now=now)
+        if until is None:
+            return not _finish(lease, group_id, version, done=lease.done + count)
+        size = _fit(mark["size"], time.monotonic() - began)
+        lease.hold(mark={**mark, "after": str(until), "size": size}, done=lease.done + count)
+    return True
+
+
+def _finish(lease: Lease, group_id: int, version: int, *, done: int) -> bool:
+    """Mark the group as calculated; False, and nothing is marked, when its rules changed at the last moment."""
+    current = Group.objects.filter(pk=group_id, rules_version=version)
+    if not current.update(calculated_version=version, calculated_at=Now()):
+        return False
+    membership.record_sizes(group_id=group_id)
+    lease.hold(mark=lease.mark, done=done, total=done)
+    lease.finish()
+    return True
+
+
+def _find_end(after: UUID | None, size: int) -> tuple[UUID | None, int]:
+    """The last profile of a slice and how many it has; None for the last when the slice reaches the end."""
+    later = Profile.objects.order_by("guid").values_list("guid", flat=True)
+    if after is not None:
+        later = later.filter(guid__gt=after)
+    last = later[size - 1 : size].first()
+    return (last, size) if last is not None else (None, later.count())
+
+
+def _fit(size: int, seconds: float) -> int:
+    """The size of the next slice, so that it lasts half a second; at most doubled at once."""
+    fitting = int(size * min(2.0, SLICE_SECONDS / max(seconds, 0.001)))
+    return max(_LEAST_SIZE, min(_GREATEST_SIZE, fitting))
+
+
+def _uuid(value: Any) -> UUID | None:
+    return None if value is None else UUID(value)
