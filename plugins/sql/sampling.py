@@ -17,6 +17,7 @@ _VALUE_TYPES: tuple[tuple[type[sqlalchemy.types.TypeEngine[object]], str], ...] 
     (sqlalchemy.types.Boolean, "boolean"),
     (sqlalchemy.types.Integer, "integer"),
     (sqlalchemy.types.Numeric, "float"),
+    (sqlalchemy.types.Float, "float"),
     (sqlalchemy.types.DateTime, "date"),
     (sqlalchemy.types.Date, "date"),
 )

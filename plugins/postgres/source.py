@@ -11,44 +11,14 @@ import psycopg2
 import psycopg2.extensions
 import sqlalchemy
 
-from plugins.contracts import AppSpec, Halt, Option, OptionKind, PluginError, Retry
+from plugins.contracts import Halt, PluginError, Retry
 from plugins.sql.app import CONNECT_TIMEOUT
 from plugins.sql.errors import RefusalKind, Refused, TooSlow
 from plugins.sql.importing import SqlImports
 from plugins.sql.keys import KeyColumn, KeyType, to_boolean, to_integer, to_number, to_text, to_time, to_uuid
-from plugins.sql.options import DATABASE, HOST, PASSWORD, STATEMENT_TIMEOUT, USER, port_option
 from plugins.sql.queries import Shape
 from plugins.sql.retrieving import SqlRetrieves
 from plugins.sql.sampling import SqlSamples
-
-SPEC = AppSpec(
-    key="postgres",
-    label="PostgreSQL",
-    description="Import and export tables of a PostgreSQL database, and ask it for properties.",
-    icon="database",
-    categories=("database",),
-    options=(
-        HOST,
-        port_option(5432),
-        DATABASE,
-        USER,
-        PASSWORD,
-        Option(
-            "ssl_mode",
-            "SSL",
-            kind=OptionKind.CHOICE,
-            default="prefer",
-            choices=(
-                ("disable", "Never"),
-                ("prefer", "When the server offers it"),
-                ("require", "Always"),
-                ("verify-full", "Always, and check the server's certificate"),
-            ),
-        ),
-        Option("schema", "Schema", placeholder="public", help="Where tables are looked for first."),
-        STATEMENT_TIMEOUT,
-    ),
-)
 
 _INTEGER, _TEXT = KeyType("bigint", to_integer), KeyType("text", to_text)
 _NUMBER, _TIME = KeyType("numeric", to_number), KeyType("timestamptz", to_time)
@@ -75,10 +45,9 @@ _GONE = frozenset({"42P01", "42703", "3F000"})
 _LOST_CLASSES = ("08", "53", "57P", "40", "55P03", "58")
 
 
-class Postgres(SqlSamples, SqlImports, SqlRetrieves):
+class PostgresSource(SqlSamples, SqlImports, SqlRetrieves):
     """One PostgreSQL database, as a source."""
 
-    spec = SPEC
     dialect = "postgres"
     driver_url = "postgresql+psycopg2"
     driver_error = psycopg2.Error

@@ -1,0 +1,288 @@
+"""Keeping a table (and, where asked, a table of groups) in step with profiles.
+
+Target options: `table`; `create_table` (make the tables when they are missing: typed columns, primary key on the key
+field); `groups_table`, which holds one row (key, group_name) per group of a profile. One transaction per batch. When
+the database refuses a batch for its data, the batch is split until the rows at fault stand alone: those are rejected.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from plugins.base import ExportsProfiles, ReadsBack
+from plugins.contracts import ACCEPTED, Field, Halt, Outcome, OutcomeKind, ProfileExport, SyncMode, Target
+from plugins.sql.errors import RefusalKind, Refused
+from plugins.sql.keys import KeyType, to_time
+from plugins.sql.retrieving import SqlRetrieves
+from plugins.sql.sampling import value_type
+
+GROUP_COLUMN = "group_name"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a batch comes to: each list without doubles, in the batch's order."""
+
+    moves: list[tuple[Any, Any]]  # (old key, new key)
+    gone: list[Any]  # keys whose rows go, unless the batch writes them
+    rows: list[Mapping[str, Any]]  # the payloads to write
+    groups: list[tuple[Any, str]]  # (key, group) to hold
+    ungrouped: list[Any]  # keys whose groups of ours are replaced
+    names: list[str]  # the groups that are ours
+
+
+class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
+    """The exporting half of a SQL plugin."""
+
+    column_types: ClassVar[Mapping[str, str]]  # by value type, for tables that we make
+    key_column_types: ClassVar[Mapping[str, str]] = {}  # the same where a key needs another type
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._prepared: set[str] = set()
+
+    # ------------------------------------------------------------ what a dialect must say
+
+    @abstractmethod
+    def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert the rows (values from `to_column`), or update those whose key is there."""
+
+    @abstractmethod
+    def insert_groups(self, target: Target, pairs: Sequence[tuple[Any, str]]) -> None:
+        """Add (key, group) rows that are not there yet."""
+
+    def to_column(self, value: Any, type_: str) -> Any:
+        """A payload's value as the driver takes it."""
+        if value is None:
+            return None
+        if type_ == "date":
+            return to_time(value)
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+    # ------------------------------------------------------------ the capabilities
+
+    def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
+        schema, _, name = str(target_options.get("table") or "").rpartition(".")
+        with self.inspect() as inspector:
+            if not name or not inspector.has_table(name, schema=schema or None):
+                return ()
+            return [
+                Field(
+                    key=column["name"],
+                    type=value_type(column["type"]),
+                    required=not column["nullable"] and column["default"] is None and not column.get("autoincrement"),
+                )
+                for column in inspector.get_columns(name, schema=schema or None)
+            ]
+
+    def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:
+        self._prepare(target)
+        return self._export(target, batch)
+
+    def read_back(self, target: Target, keys: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
+        columns = list(target.fields)
+        names = ", ".join(self.quote(column) for column in columns)
+        condition, bound = self._keys(target, keys)
+        _, rows = self.query(f"select {names} from {self._table(target)} where {condition}", bound)
+        wanted = {_fold(key): key for key in keys}
+        held: dict[Any, Mapping[str, Any]] = {}
+        for row in rows:
+            payload = {name: from_column(value, target.fields[name]) for name, value in zip(columns, row, strict=True)}
+            key = wanted.get(_fold(payload[target.key_field]))
+            if key is not None:
+                held[key] = payload
+        return held
+
+    # ------------------------------------------------------------ one batch
+
+    def _export(self, target: Target, batch: Sequence[ProfileExport]) -> list[Outcome]:
+        try:
+            with self.writing():
+                self._write(target, plan_batch(target, batch))
+        except Refused as error:
+            if error.kind is not RefusalKind.DATA:
+                raise
+            if len(batch) == 1:
+                return [Outcome(OutcomeKind.REJECT, error.reason)]
+            middle = len(batch) // 2
+            return self._export(target, batch[:middle]) + self._export(target, batch[middle:])
+        return [ACCEPTED] * len(batch)
+
+    def _write(self, target: Target, plan: Plan) -> None:
+        if plan.moves:
+            self._move(target, plan.moves)
+        if plan.gone:
+            self._delete(self._table(target), target, plan.gone)
+        columns = list(target.fields)
+        if plan.rows:
+            types = [target.fields[column] for column in columns]
+            rows = [
+                [self.to_column(payload.get(column), type_) for column, type_ in zip(columns, types, strict=True)]
+                for payload in plan.rows
+            ]
+            if target.mode is SyncMode.ENRICH:
+                self._update_rows(target, columns, rows)
+            else:
+                self.write_rows(target, columns, rows)
+        if self._groups_table(target):
+            self._write_groups(target, plan)
+
+    def _move(self, target: Target, moves: Sequence[tuple[Any, Any]]) -> None:
+        """Give rows their new key where it is free; a row that is left under its old key is deleted afterwards."""
+        taken = self._existing(target, [new for _, new in moves])
+        convert = self._key_type(target).convert
+        pairs = [(convert(new), convert(old)) for old, new in moves if _fold(new) not in taken]
+        if pairs:
+            key = self.quote(target.key_field)
+            self.execute(
+                f"update {self._table(target)} set {key} = {self.placeholder} where {key} = {self.placeholder}",
+                many=pairs,
+            ).close()
+
+    def _update_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Only what is there is updated."""
+        position = columns.index(target.key_field)
+        there = self._existing(target, [row[position] for row in rows])
+        self.write_rows(target, columns, [row for row in rows if _fold(row[position]) in there])
+
+    def _write_groups(self, target: Target, plan: Plan) -> None:
+        table = self._groups_table(target)
+        if plan.ungrouped and plan.names:
+            names = ", ".join([self.placeholder] * len(plan.names))
+            self._delete(table, target, plan.ungrouped, f" and {self.quote(GROUP_COLUMN)} in ({names})", plan.names)
+        pairs = plan.groups
+        if pairs and target.mode is SyncMode.ENRICH:
+            there = self._existing(target, [key for key, _ in pairs])
+            pairs = [pair for pair in pairs if _fold(pair[0]) in there]
+        if pairs:
+            convert = self._key_type(target).convert
+            self.insert_groups(target, [(convert(key), name) for key, name in pairs])
+
+    # ------------------------------------------------------------ small statements
+
+    def _delete(
+        self, table: str, target: Target, keys: Sequence[Any], more: str = "", values: Sequence[Any] = ()
+    ) -> None:
+        condition, bound = self._keys(target, keys)
+        self.execute(f"delete from {table} where {condition}{more}", [*bound, *values]).close()
+
+    def _existing(self, target: Target, keys: Sequence[Any]) -> set[str]:
+        key = self.quote(target.key_field)
+        condition, bound = self._keys(target, keys)
+        cursor = self.execute(f"select {key} from {self._table(target)} where {condition}", bound)
+        found = {_fold(row[0]) for row in cursor.fetchall()}
+        cursor.close()
+        return found
+
+    def _keys(self, target: Target, keys: Sequence[Any]) -> tuple[str, list[Any]]:
+        type_ = self._key_type(target)
+        values = [value for value in map(type_.convert, keys) if value is not None]
+        return self.is_key(self.quote(target.key_field), type_.sql), [self.key_parameter(type_, values)]
+
+    def _key_type(self, target: Target) -> KeyType:
+        return self._column_type(target.options["table"], target.key_field, target.fields[target.key_field])
+
+    def _table(self, target: Target) -> str:
+        return self.quote_table(target.options["table"])
+
+    def _groups_table(self, target: Target) -> str:
+        name = target.options.get("groups_table")
+        return self.quote_table(name) if name else ""
+
+    # ------------------------------------------------------------ tables
+
+    def _prepare(self, target: Target) -> None:
+        """Check the target once per connection, and make its tables where that is asked and they are missing."""
+        if not target.options.get("table"):
+            raise Halt("The export names no table to write to.")
+        if target.key_field not in target.fields:
+            raise Halt(f"The key field {target.key_field} is not among the fields that are exported.")
+        about = repr((sorted(target.options.items(), key=str), target.key_field, sorted(target.fields.items())))
+        if about in self._prepared:
+            return
+        if target.options.get("create_table"):
+            with self.writing():
+                self.run_all(self._table_statements(target))
+        self._prepared.add(about)
+
+    def _table_statements(self, target: Target) -> list[str]:
+        key = self.quote(target.key_field)
+        key_type = target.fields[target.key_field]
+        key_sql = self.key_column_types.get(key_type) or self.column_types.get(key_type, self.column_types["string"])
+        others = [
+            f", {self.quote(name)} {self.column_types.get(type_, self.column_types['string'])}"
+            for name, type_ in target.fields.items()
+            if name != target.key_field
+        ]
+        made = [
+            f"create table if not exists {self._table(target)} "
+            f"({key} {key_sql} not null{''.join(others)}, primary key ({key}))"
+        ]
+        if self._groups_table(target):
+            group = self.quote(GROUP_COLUMN)
+            group_sql = self.key_column_types.get("string") or self.column_types["string"]
+            made.append(
+                f"create table if not exists {self._groups_table(target)} "
+                f"({key} {key_sql} not null, {group} {group_sql} not null, primary key ({key}, {group}))"
+            )
+        return made
+
+
+def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
+    """What has to be done for a batch, by sync mode. Rows are removed in `sync` alone; groups are cleared always."""
+    field = target.key_field
+    plan = Plan(moves=[], gone=[], rows=[], groups=[], ungrouped=[], names=[])
+    names = dict.fromkeys(target.groups)
+    for item in batch:
+        old = item.old.get(field) if item.old is not None and item.release_old_key else None
+        names.update(dict.fromkeys((*item.old_groups, *item.new_groups)))
+        if old is not None:
+            plan.ungrouped.append(old)
+        if item.new is None:
+            if old is not None and target.mode is SyncMode.SYNC:
+                plan.gone.append(old)
+            continue
+        new = item.new.get(field)
+        plan.rows.append(item.new)
+        plan.groups.extend((new, name) for name in dict.fromkeys(item.new_groups))
+        if new != old:
+            plan.ungrouped.append(new)
+            if old is not None:
+                plan.moves.append((old, new))
+                if target.mode is not SyncMode.ENRICH:
+                    plan.gone.append(old)
+    plan.names.extend(names)
+    written = {_fold(payload.get(field)) for payload in plan.rows}
+    plan.gone[:] = [key for key in plan.gone if _fold(key) not in written]
+    return plan
+
+
+def from_column(value: Any, type_: str) -> Any:
+    """A column's value as a payload holds it: dates as fixed-width UTC text, numbers and booleans as such."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    elif type_ == "date" and isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+    if value is None:
+        return None
+    if type_ == "boolean":
+        return bool(value)
+    if type_ == "float" and isinstance(value, Decimal | int):
+        return float(value)
+    if type_ == "integer" and isinstance(value, Decimal | str):
+        return int(value)
+    return value
+
+
+def _fold(key: Any) -> str:
+    """A key for comparing what the database holds with what was sent: databases may not tell case or type apart."""
+    return str(key).casefold()
