@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "core.ui.middleware.ProjectTimeZone",
 ]
 
 ROOT_URLCONF = "grouparoo.urls"
@@ -91,6 +92,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "grouparoo.shell.shell",
             ],
         },
     },
@@ -153,8 +155,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any pause of the broker
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
-    "socket_connect_timeout": 2,
-    "socket_timeout": 30,
+    "socket_connect_timeout": 0.5,
+    "socket_timeout": 5,
     "health_check_interval": 25,
     "socket_keepalive": not REDIS_URL.startswith("unix://"),
 }
