@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from grouparoo import checks  # noqa: F401  (importing registers them)
 from grouparoo import wiring
 from grouparoo.celery import app
 
