@@ -23,7 +23,7 @@ from plugins.contracts import AppSpec, Option, OptionKind, SyncMode
 GROUP = "grouparoo.plugins"
 
 BUILT_IN: tuple[EntryPoint, ...] = tuple(
-    EntryPoint(name, value, GROUP) for name, value in (("postgres", "plugins.postgres.app:Postgres"),)
+    EntryPoint(name, value, GROUP) for name, value in (("postgres", "plugins.postgres:Postgres"),)
 )
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*").fullmatch
