@@ -6,19 +6,21 @@ Every endpoint names the scope it needs; an endpoint that names none is refused 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from core.accounts import keys
 from core.accounts.actors import Actor
 from core.accounts.models import ApiKey, User
 from core.accounts.permissions import has_role, key_allows, role_for
+
+if TYPE_CHECKING:  # the framework's views import this module by its settings
+    from rest_framework.views import APIView
 
 
 class KeyAuthentication(BaseAuthentication):

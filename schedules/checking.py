@@ -1,0 +1,207 @@
+"""Whether what a schedule names can be read or written: its options, columns, fields and groups. Reads only.
+
+What only the App can tell (does the table exist, has it this column) is asked of the App itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, cast
+
+from apps_connectors.connections import connect
+from apps_connectors.models import App
+from core.lib.errors import InvalidInput
+from groups.models import Group
+from plugins import registry
+from plugins.base import ExportsProfiles, ImportsRecords, RetrievesProperties
+from plugins.contracts import Page, PluginError, RecordSource, SyncMode
+from profiles.models import ProfilePropertyRule
+from schedules.models import Direction, Mode
+from schedules.rows import find_columns
+
+_SOURCES = ("table", "query", "path")
+_OWN_OPTIONS = frozenset({*_SOURCES, "changed_column", "id_column", "may_create", "lookback", "event_type"})
+_LONGEST_LOOKBACK = 366 * 24 * 3600
+_FIELD_LENGTH = 200
+
+
+def check_content(
+    *,
+    direction: str,
+    app_id: int,
+    options: Mapping[str, Any],
+    fields: Mapping[str, str],
+    rules: Mapping[str, ProfilePropertyRule],
+    groups: Mapping[int, str],
+    everyone: bool,
+    mode: str,
+    has_rhythm: bool,
+) -> dict[str, Any]:
+    """Check all of it and return the options as they are stored; raises `InvalidInput`. `rules` are those in use."""
+    app = App.objects.filter(pk=app_id).first()
+    if app is None:
+        _refuse("app", "There is no such App: choose one of the list.")
+    _check_names(fields, rules)
+    if direction == Direction.IMPORT:
+        return _check_import(app, options, fields, rules, has_rhythm=has_rhythm)
+    _check_groups(groups, everyone=everyone)
+    _check_export(app, options, fields, rules, mode=mode)
+    return dict(options)
+
+
+def source_of(options: Mapping[str, Any], *, path: str = "") -> RecordSource:
+    """What an import with these options reads; `path` is the file of one run."""
+    return RecordSource(
+        table=options.get("table", ""),
+        query=options.get("query", ""),
+        path=path or options.get("path", ""),
+        changed_column=options.get("changed_column", ""),
+        id_column=options.get("id_column", ""),
+        options={key: value for key, value in options.items() if key not in _OWN_OPTIONS},
+    )
+
+
+def has_source(options: Mapping[str, Any]) -> bool:
+    """Whether the schedule itself says what to read; otherwise each run is given a file."""
+    return any(options.get(name) for name in _SOURCES)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _check_names(fields: Mapping[str, str], rules: Mapping[str, ProfilePropertyRule]) -> None:
+    for name, key in fields.items():
+        if not name.strip() or len(name) > _FIELD_LENGTH:
+            _refuse("fields", f"Give each field a name of 1 to {_FIELD_LENGTH} characters.")
+        if key not in rules:
+            _refuse("fields", f"There is no property “{key}” for the field “{name}”: make its rule first.")
+
+
+def _check_groups(groups: Mapping[int, str], *, everyone: bool) -> None:
+    if not groups and not everyone:
+        _refuse("groups", "Choose the groups to send, or everyone.")
+    missing = set(groups) - set(Group.objects.filter(pk__in=list(groups)).values_list("pk", flat=True))
+    if missing:
+        _refuse("groups", f"There is no group {min(missing)}: choose one of the list.")
+    if any(not name.strip() for name in groups.values()):
+        _refuse("groups", "Give each group the name it carries at the destination.")
+    if len(set(groups.values())) < len(groups):
+        _refuse("groups", "Two groups carry the same name at the destination: give each its own.")
+
+
+# ---------------------------------------------------------------- what an import needs
+
+
+def _check_import(
+    app: App,
+    options: Mapping[str, Any],
+    fields: Mapping[str, str],
+    rules: Mapping[str, ProfilePropertyRule],
+    *,
+    has_rhythm: bool,
+) -> dict[str, Any]:
+    options = _clean_import_options(options)
+    _check_fed_once(fields)
+    if fields and not any(rules[key].is_unique for key in fields.values()):
+        _refuse("fields", "No column says who a row is about: let one of them feed a unique property.")
+    kind = registry.get(app.type)
+    if not issubclass(kind, ImportsRecords):
+        _refuse("app", f"Nothing can be imported from “{app}”.")
+    if not has_source(options):
+        _check_by_hand(kind, has_rhythm=has_rhythm)
+        return options
+    if not fields and not options.get("path"):
+        _refuse("fields", "Choose which columns feed which properties.")
+    page = _read_one(app, options)
+    try:
+        find_columns(page.columns, fields)
+    except PluginError as error:
+        raise InvalidInput(error.reason, {"fields": error.reason}) from None
+    return options
+
+
+def _read_one(app: App, options: Mapping[str, Any]) -> Page:
+    """One row, so that a missing table or column is told now and not by the first run."""
+    try:
+        with connect(app.pk) as connected:
+            return cast("ImportsRecords", connected).read_page(source_of(options), after=None, limit=1)
+    except PluginError as error:
+        raise InvalidInput(error.reason, {"options": error.reason}) from None
+
+
+def _clean_import_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = {key: value for key, value in options.items() if value not in (None, "")}
+    if sum(bool(cleaned.get(name)) for name in _SOURCES) > 1:
+        _refuse("options", "Choose one thing to read: a table, a query or a path.")
+    for name in (*_SOURCES, "changed_column", "id_column", "event_type"):
+        if not isinstance(cleaned.get(name, ""), str):
+            _refuse("options", f"“{name}” has to be text.")
+    if (cleaned.get("table") or cleaned.get("query")) and not cleaned.get("id_column"):
+        _refuse("options", "Choose the id column: the one that tells the rows apart.")
+    if not isinstance(cleaned.get("may_create", True), bool):
+        _refuse("options", "“may_create” is true or false.")
+    lookback = cleaned.get("lookback", 0)
+    if isinstance(lookback, bool) or not isinstance(lookback, int | float) or not 0 <= lookback <= _LONGEST_LOOKBACK:
+        _refuse("options", "The lookback is a number of seconds from 0 to a year.")
+    return cleaned
+
+
+def _check_fed_once(fields: Mapping[str, str]) -> None:
+    keys: Sequence[str] = list(fields.values())
+    for key in keys:
+        if keys.count(key) > 1:
+            _refuse("fields", f"Two columns would feed “{key}”: choose one of them.")
+
+
+def _check_by_hand(kind: type[Any], *, has_rhythm: bool) -> None:
+    if issubclass(kind, RetrievesProperties):
+        _refuse("options", "Say what to read: a table or a query.")
+    if has_rhythm:
+        _refuse("every_minutes", "There is nothing to read by itself: give a path, or leave it to uploads by hand.")
+
+
+# ---------------------------------------------------------------- what an export needs
+
+
+def _check_export(
+    app: App,
+    options: Mapping[str, Any],
+    fields: Mapping[str, str],
+    rules: Mapping[str, ProfilePropertyRule],
+    *,
+    mode: str,
+) -> None:
+    if not fields:
+        _refuse("fields", "Choose which properties to send to which fields.")
+    key_field = options.get("key_field")
+    if key_field not in fields:
+        _refuse("key_field", "Choose the key field: the one of the fields by which the destination knows a person.")
+    key_rule = rules[fields[key_field]]
+    if not key_rule.is_unique:
+        _refuse("key_field", f"The key has to be a unique property, and “{key_rule}” is not: choose another.")
+    if mode not in Mode.values:
+        _refuse("mode", f"Choose one of: {', '.join(Mode.values)}.")
+    kind = registry.get(app.type)
+    if not issubclass(kind, ExportsProfiles):
+        _refuse("app", f"Nothing can be exported to “{app}”.")
+    if SyncMode(mode) not in kind.sync_modes:
+        _refuse("mode", f"“{app}” cannot do this: choose one of {', '.join(sorted(kind.sync_modes))}.")
+    try:
+        with connect(app.pk) as connected:
+            known = {field.key: field for field in cast("ExportsProfiles", connected).fields(options)}
+    except PluginError as error:
+        raise InvalidInput(error.reason, {"options": error.reason}) from None
+    _check_known(known, fields)
+
+
+def _check_known(known: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+    for name in fields:
+        if known and name not in known:
+            _refuse("fields", f"The destination has no field “{name}”: it has {', '.join(known)}.")
+    for name, found in known.items():
+        if found.required and name not in fields:
+            _refuse("fields", f"The destination needs the field “{name}”: choose a property for it.")
+
+
+def _refuse(part: str, reason: str) -> NoReturn:
+    raise InvalidInput(reason, {part: reason})

@@ -1,0 +1,50 @@
+"""What is the same for every row of a run: which column feeds what, and which rules the rows answer themselves."""
+
+from __future__ import annotations
+
+from plugins.contracts import Page, RecordSource
+from profiles.models import Retrieval
+from profiles.ruleset import RuleSet
+from schedules.checking import source_of
+from schedules.headers import match_columns
+from schedules.models import Run
+from schedules.rows import RowPlan
+
+
+def make_plan(run: Run, page: Page, rules: RuleSet) -> RowPlan:
+    """The plan for a run's pages while `rules` hold; without columns of its own a schedule goes by their labels."""
+    schedule, options = run.schedule, run.schedule.options
+    mapping = dict(schedule.fields.values_list("field", "rule__key"))
+    if not mapping:
+        mapping = match_columns(page.columns, app_id=schedule.app_id)
+    table = options.get("table", "")
+    return RowPlan(
+        run_id=run.pk,
+        schedule_id=schedule.pk,
+        version=schedule.mapping_version,
+        type=options.get("event_type") or table.rpartition(".")[2] or schedule.name,
+        mapping=mapping,
+        carry=_find_carried(rules, app_id=schedule.app_id, source=source_of(options), mapping=mapping),
+        by_change=bool(options.get("changed_column")),
+        may_create=options.get("may_create", True),
+    )
+
+
+def _find_carried(rules: RuleSet, *, app_id: int, source: RecordSource, mapping: dict[str, str]) -> dict[str, str]:
+    """The column rules that a row of this table answers by itself, with their columns: they need not be asked."""
+    key = mapping.get(source.id_column, "")
+    if not source.table or not key:
+        return {}
+    return {
+        rule.key: rule.column["column"]
+        for rule in rules.rules
+        if rule.retrieval == Retrieval.COLUMN
+        and rule.is_asked
+        and not rule.is_array
+        and rule.app_id == app_id
+        and rule.column_key == key
+        and rule.column["table"] == source.table
+        and rule.column["key_column"] == source.id_column
+        and rule.column.get("aggregation", "exact") == "exact"
+        and not rule.column.get("filters")
+    }

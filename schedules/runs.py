@@ -1,0 +1,226 @@
+"""Runs: start, stop, retry, count, end. The only writer of `Run` and `RunError`.
+
+A Run's state and that of its Work move in one transaction. A run's work has the direction as its kind ("import",
+"export") and the run's id as its subject. Whoever works on a run holds its lease; `count`, `record_errors` and
+`finish` are called in the transaction in which the lease was held.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from psycopg2.extras import execute_values
+
+from core.accounts import audit
+from core.accounts.actors import SYSTEM, Actor
+from core.lib.errors import NotFound, Refused
+from core.lib.json import dumps
+from core.work import leases
+from core.work.leases import Lease
+from core.work.models import WorkState
+from core.work.wake import wake
+from schedules import schedules_store
+from schedules.models import Direction, Run, RunError, RunState, Schedule
+
+UNFINISHED = (RunState.PENDING, RunState.RUNNING)
+MOST_EXAMPLES = 5
+MOST_MESSAGES = 100  # kinds of errors told apart in one run
+OTHER_MESSAGES = "Other errors"
+_MESSAGE_LENGTH = 500
+log = logging.getLogger(__name__)
+
+_TOPICS = {Direction.IMPORT: "imports", Direction.EXPORT: "exports"}
+
+
+@dataclass(slots=True)
+class FoundError:
+    """Errors of one kind: a sentence without the values in it, how often, and a few examples (JSON objects)."""
+
+    message: str
+    count: int = 0
+    examples: list[dict[str, Any]] = field(default_factory=list)
+
+
+def group_errors(found: Iterable[tuple[str, dict[str, Any]]]) -> list[FoundError]:
+    """Put (message, example) pairs together by message, keeping the first few examples of each."""
+    groups: dict[str, FoundError] = {}
+    for message, example in found:
+        message = message[:_MESSAGE_LENGTH]
+        group = groups.setdefault(message, FoundError(message))
+        group.count += 1
+        if len(group.examples) < MOST_EXAMPLES:
+            group.examples.append(example)
+    return list(groups.values())
+
+
+# ---------------------------------------------------------------- starting and ending
+
+
+def start_run(
+    schedule_id: int,
+    *,
+    trigger: str,
+    actor: Actor,
+    options: Mapping[str, Any] | None = None,
+    mark: Any = None,
+) -> Run:
+    """Start a run of a schedule; raises `Refused` while another one of it is unfinished, or its App is paused.
+
+    `trigger` says what started it: "schedule", "change", "upload", or the actor's cause such as "person:3". `mark` is
+    where its work begins, in the words of its direction.
+    """
+    with transaction.atomic():
+        schedule = _lock_schedule(schedule_id)
+        if schedule.app.paused_at is not None:
+            raise Refused(f"The App “{schedule.app}” is paused: resume it first.")
+        running = Run.objects.filter(schedule=schedule, state__in=UNFINISHED).values_list("pk", flat=True).first()
+        if running is not None:
+            raise Refused(f"Run {running} of “{schedule}” is not finished yet: wait for its end, or stop it.")
+        run_id = _next_id()
+        run = Run.objects.create(
+            pk=run_id,
+            schedule=schedule,
+            direction=schedule.direction,
+            work=leases.enqueue(kind=schedule.direction, subject=str(run_id), mark=mark),
+            trigger=trigger,
+            options=dict(options or {}),
+        )
+        if actor.kind != "system":
+            audit.record("run.start", run, after={"schedule": schedule.name, "trigger": trigger}, actor=actor)
+        wake(_TOPICS[Direction(schedule.direction)])
+    return run
+
+
+def start_due() -> int:
+    """Start a run of every schedule whose time has come; how many were started. Any number of workers may call it."""
+    now = timezone.now()
+    started = 0
+    for schedule in schedules_store.find_due(now):
+        try:
+            with transaction.atomic():
+                if schedules_store.take_due(schedule, now):
+                    start_run(schedule.pk, trigger="schedule", actor=SYSTEM)
+                    started += 1
+        except Refused as refused:  # someone started it by hand, or paused its App, a moment ago
+            log.info("%s", refused.message)
+    return started
+
+
+def stop_run(run_id: int, *, actor: Actor) -> None:
+    """Ask for a stop; whoever works on the run sees it at the next page or batch. What was done stays."""
+    run = _find(run_id)
+    with transaction.atomic():
+        if not leases.request_stop(run.work_id):
+            raise Refused(f"Run {run_id} has ended already.")
+        audit.record("run.stop", run, actor=actor)
+        wake(_TOPICS[Direction(run.direction)])
+
+
+def retry_run(run_id: int, *, actor: Actor) -> Run:
+    """Start a new run that goes on where a failed or stopped one was."""
+    run = _find(run_id)
+    if run.state not in {RunState.FAILED, RunState.STOPPED}:
+        raise Refused(f"Run {run_id} is {run.get_state_display().lower()}: only failed or stopped runs can be retried.")
+    options = {**run.options, "retry_of": run.pk}
+    return start_run(run.schedule_id, trigger=actor.cause, actor=actor, options=options, mark=run.work.mark)
+
+
+def begin(lease: Lease, *, mark: Any, total: int | None) -> None:
+    """The work on a run begins: it is running from now on. In a transaction of its own; raises LostLease."""
+    with transaction.atomic():
+        lease.hold(mark=mark, done=0, total=total)
+        Run.objects.filter(pk=int(lease.subject), state=RunState.PENDING).update(
+            state=RunState.RUNNING, started_at=Now()
+        )
+
+
+def finish(lease: Lease, *, state: RunState, error: str = "") -> None:
+    """End a run and its work together. Raises LostLease when someone else works on it."""
+    with transaction.atomic():
+        lease.finish(state=WorkState(state.value), error=error)
+        Run.objects.filter(pk=int(lease.subject), state__in=UNFINISHED).update(
+            state=state, error=error, finished_at=Now()
+        )
+
+
+# ---------------------------------------------------------------- counting
+
+
+def count(run_id: int, counters: Mapping[str, int], *, notes: Sequence[str] = ()) -> None:
+    """Add to the run's counters, and keep each note once. One statement."""
+    added = {key: number for key, number in counters.items() if number}
+    if not added and not notes:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update run set counters = counters || coalesce((select jsonb_object_agg(a.key,"
+            " coalesce((counters ->> a.key)::bigint, 0) + a.value::bigint) from jsonb_each_text(%s::jsonb) a), '{}'),"
+            " notes = notes || coalesce((select jsonb_agg(n.value) from jsonb_array_elements(%s::jsonb) n"
+            " where not notes @> jsonb_build_array(n.value)), '[]') where id = %s",
+            [dumps(added), dumps(list(dict.fromkeys(notes))), run_id],
+        )
+
+
+def set_counters(run_id: int, counters: Mapping[str, int]) -> None:
+    """Set counters to what they are now, leaving the others alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("update run set counters = counters || %s::jsonb where id = %s", [dumps(dict(counters)), run_id])
+
+
+def record_errors(run_id: int, found: Sequence[FoundError]) -> None:
+    """Add errors to those of the run with the same message; at most five examples of each are kept."""
+    if not found:
+        return
+    known = set(RunError.objects.filter(run_id=run_id).values_list("message", flat=True))
+    merged: dict[str, FoundError] = {}
+    for group in found:
+        message = group.message[:_MESSAGE_LENGTH]
+        if message not in known and len(known) >= MOST_MESSAGES:
+            message = OTHER_MESSAGES
+        known.add(message)
+        into = merged.setdefault(message, FoundError(message))
+        into.count += group.count
+        into.examples = (into.examples + group.examples)[:MOST_EXAMPLES]
+    rows = [(run_id, group.message, group.count, dumps(group.examples)) for group in merged.values()]
+    with connection.cursor() as cursor:
+        execute_values(
+            cursor.cursor,
+            "insert into run_error (run_id, message, count, examples) values %s on conflict (run_id, message) do update"
+            " set count = run_error.count + excluded.count, examples = coalesce((select jsonb_agg(e.value order by e.n)"
+            " from jsonb_array_elements(run_error.examples || excluded.examples) with ordinality e(value, n)"
+            f" where e.n <= {MOST_EXAMPLES}), '[]')",
+            rows,
+            template="(%s, %s, %s, %s::jsonb)",
+            page_size=len(rows),
+        )
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _lock_schedule(schedule_id: int) -> Schedule:
+    """Starting a run and changing its schedule exclude each other by this row."""
+    found = Schedule.objects.select_related("app").select_for_update(of=("self",), no_key=True)
+    schedule = found.filter(pk=schedule_id).first()
+    if schedule is None:
+        raise NotFound(f"There is no schedule {schedule_id}.")
+    return schedule
+
+
+def _find(run_id: int) -> Run:
+    run = Run.objects.select_related("schedule", "work").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    return run
+
+
+def _next_id() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("select nextval(pg_get_serial_sequence('run', 'id'))")
+        return int(cursor.fetchone()[0])
