@@ -34,6 +34,7 @@ class Owners:
     held: dict[Identity, UUID] = field(default_factory=dict)
     now: dict[Identity, Person] = field(default_factory=dict)
     people: dict[UUID, Person] = field(default_factory=dict)  # everyone known or made in this batch
+    released: set[Identity] = field(default_factory=set)
 
     def assign(self, identity: Identity, person: Person) -> None:
         """From here on `person` owns it."""
@@ -41,6 +42,7 @@ class Owners:
 
     def release(self, identity: Identity, person: Person) -> None:
         """`person` no longer has this value; whoever comes next may own it."""
+        self.released.add(identity)
         if self.now.get(identity) is person:
             del self.now[identity]
 
@@ -125,6 +127,7 @@ def claim(owners: Owners) -> None:
     What was released goes first; what is new is inserted in sorted order, so that workers never wait for each other in
     a circle. Anything that is not as it was read raises Outrun.
     """
+    owners.held.update(read_owners(owners.released - owners.held.keys()))  # no event named these, so nobody looked
     final = {identity: person.guid for identity, person in owners.now.items()}
     gone = sorted(identity for identity, guid in owners.held.items() if final.get(identity) != guid)
     new = sorted((*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid)

@@ -109,9 +109,9 @@ class RuleVariable(models.Model):
 
 
 class RuleSetVersion(models.Model):
-    """One row that counts the changes to rules. A batch that read its rules before a change notices by it."""
+    """One row that names the state of the rules. A batch that read its rules before a change notices by it."""
 
-    version = models.BigIntegerField(default=1)
+    version = models.BigIntegerField()
 
     class Meta:
         db_table = "rule_set_version"

@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from core.accounts import project
 from core.lib.clock import from_us
-from core.ui.wording import value_text
+from core.ui.wording import plural, value_text
 from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
 from profiles.models import (
     Profile,
@@ -56,6 +56,11 @@ class Person:
     name: str
     detail: str
     rejected: int
+
+    @property
+    def rejected_words(self) -> str:
+        """ "2 values rejected"."""
+        return f"{plural(self.rejected, 'value')} rejected"
 
     @property
     def initials(self) -> str:

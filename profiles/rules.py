@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from apps_connectors.connections import connect
 from apps_connectors.models import App
@@ -24,7 +23,7 @@ from core.work import leases
 from core.work.wake import wake
 from plugins.base import RetrievesProperties
 from plugins.contracts import PluginError
-from profiles.models import ProfilePropertyRule, Retrieval, RuleSetVersion, RuleState, RuleVariable, ValueTypeName
+from profiles.models import ProfilePropertyRule, Retrieval, RuleState, RuleVariable, ValueTypeName
 from profiles.ruleset import RULES_LOCK
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -114,12 +113,13 @@ def change_retrieval(rule: ProfilePropertyRule, new: NewRule, *, actor: Actor) -
 def set_timed(rule_ids: Sequence[int], *, actor: Actor) -> bool:
     """From now on the values of these date rules are kept in ProfileDate; whether that is new for any of them."""
     with transaction.atomic():
-        fresh = ProfilePropertyRule.objects.filter(pk__in=rule_ids, is_timed=False)
-        if not fresh.exists():
+        fresh = list(ProfilePropertyRule.objects.filter(pk__in=rule_ids, is_timed=False))
+        if not fresh:
             return False
         _lock_and_count()
-        fresh.update(is_timed=True)
-        audit.record("rule.follow_time", None, after={"rules": sorted(rule_ids)}, actor=actor)
+        ProfilePropertyRule.objects.filter(pk__in=[rule.pk for rule in fresh]).update(is_timed=True)
+        for rule in fresh:
+            audit.record("rule.follow_time", rule, after={"timed": True}, actor=actor)
     return True
 
 
@@ -257,9 +257,16 @@ def _ask_everyone(rule: ProfilePropertyRule) -> None:
 
 
 def _lock_and_count() -> None:
+    """Keep every batch from writing until the caller commits, and name the new state of the rules.
+
+    The name is the time of the change, so that a restored or emptied database never repeats one.
+    """
     with connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
-    RuleSetVersion.objects.filter(pk=1).update(version=F("version") + 1)
+        cursor.execute(
+            "insert into rule_set_version (id, version) values (1, extract(epoch from clock_timestamp()) * 1000000)"
+            " on conflict (id) do update set version = greatest(rule_set_version.version + 1, excluded.version)"
+        )
 
 
 def _invalid(where: str, message: str) -> InvalidInput:

@@ -124,8 +124,13 @@ _cache = _Cache()
 
 
 def current_version() -> int:
-    """The count of changes to rules, as the database has it now."""
-    return RuleSetVersion.objects.values_list("version", flat=True).get(pk=1)
+    """Which state of the rules the database has now; 0 before the first rule."""
+    return RuleSetVersion.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+
+
+def forget() -> None:
+    """Read the rules anew at the next `load`; for tests that write them behind the product's back."""
+    _cache.found_for = None
 
 
 def load() -> RuleSet:

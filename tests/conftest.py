@@ -15,10 +15,12 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from core.accounts import project
 from core.lib.processes import ProcessGroup
 from core.lib.servers import start_servers
 from core.lib.servers.places import locate
 from grouparoo.running import beat_command, process_env, worker_command
+from profiles import ruleset
 from tests.mariadb import MariaDB, start_mariadb
 from tests.settings import SERVERS_ARE_GIVEN, TEST_VAR
 from tests.waiting import wait_until
@@ -76,6 +78,21 @@ def postgres_server(servers: None) -> Callable[[str], str]:
         return f"{head}/{database}{mark}{options}"
 
     return name_url
+
+
+@pytest.fixture(autouse=True)
+def _clean_slate(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Empty after a test what Django's flush does not know (partitioned tables) and forget what processes cache."""
+    marker = request.node.get_closest_marker("django_db")
+    writes = "transactional_db" in request.fixturenames or bool(marker and marker.kwargs.get("transaction"))
+    if writes:
+        request.getfixturevalue("transactional_db")
+    yield
+    ruleset.forget()
+    project.forget()
+    if writes:
+        with connection.cursor() as cursor:
+            cursor.execute("truncate event, profile_change, group_membership_change")
 
 
 # ---------------------------------------------------------------- the product's own processes

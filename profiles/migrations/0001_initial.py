@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
             name="RuleSetVersion",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("version", models.BigIntegerField(default=1)),
+                ("version", models.BigIntegerField()),
             ],
             options={
                 "db_table": "rule_set_version",
@@ -257,10 +257,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="rulevariable",
             constraint=models.UniqueConstraint(fields=("rule", "reads"), name="rule_variable_unique"),
-        ),
-        migrations.RunSQL(
-            "insert into rule_set_version (id, version) values (1, 1)",
-            "delete from rule_set_version",
         ),
         # Room on each page keeps updates of a profile on it (HOT): no index but two has to be touched.
         migrations.RunSQL(

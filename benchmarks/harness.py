@@ -1,0 +1,143 @@
+"""What every benchmark shares: databases of its own, real worker processes, the report, and its checks."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from django.db import connection
+from psycopg2 import sql
+
+from core.lib.processes import ProcessGroup
+from grouparoo.running import beat_command, process_env, worker_command
+from grouparoo.settings import DATABASE_URL, REDIS_URL
+
+
+@dataclass(slots=True)
+class Report:
+    """What one benchmark says. `checks` are sentences that failed; none means the result was verified and is right."""
+
+    name: str
+    profiles: int
+    seconds: float
+    limit_seconds: float | None = None
+    failed_checks: list[str] = field(default_factory=list)
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, holds: bool, what: str) -> None:
+        """Note `what` as failed unless it holds."""
+        if not holds:
+            self.failed_checks.append(what)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that is printed last with --json."""
+        limit = self.limit_seconds
+        return {
+            "name": self.name,
+            "profiles": self.profiles,
+            "seconds": round(self.seconds, 3),
+            "per_second": round(self.profiles / self.seconds) if self.seconds else None,
+            "limit_seconds": None if limit is None else round(limit, 3),
+            "ratio_to_limit": None if not limit else round(self.seconds / limit, 2),
+            "peak_rss_mb": round(peak_rss_mb()),
+            "checks_passed": not self.failed_checks,
+            "failed_checks": self.failed_checks,
+            "detail": self.detail,
+        }
+
+
+def peak_rss_mb() -> float:
+    """The largest single product process so far: this one and every worker that has ended."""
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return kilobytes / 1024
+
+
+def median_of(count: int, measure: Callable[[], float]) -> float:
+    """The median of several measurements."""
+    return statistics.median(measure() for _ in range(count))
+
+
+@contextmanager
+def other_database(suffix: str) -> Iterator[str]:
+    """A further database on the product's server, dropped afterwards: its name."""
+    name = f"{connection.settings_dict['NAME']}_{suffix}"
+    _on_server(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+    _on_server(sql.SQL("create database {}").format(sql.Identifier(name)))
+    try:
+        yield name
+    finally:
+        _on_server(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def connect_to(database: str) -> Any:
+    """A plain connection to a database on the product's server."""
+    settings = connection.settings_dict
+    return psycopg2.connect(
+        dbname=database,
+        user=settings["USER"],
+        password=settings["PASSWORD"] or None,
+        host=settings["HOST"],
+        port=settings["PORT"] or None,
+    )
+
+
+def app_options(database: str) -> dict[str, Any]:
+    """The options of a `postgres` App for a database on the product's server."""
+    settings = connection.settings_dict
+    return {
+        "host": settings["HOST"],
+        "port": int(settings["PORT"] or 5432),
+        "database": database,
+        "user": settings["USER"],
+        "password": settings["PASSWORD"] or "",
+    }
+
+
+@contextmanager
+def workers(count: int) -> Iterator[None]:
+    """Real Celery workers and beat on this benchmark's database; they are ready when the block begins."""
+    env = process_env("bench", database_url=DATABASE_URL, redis_url=REDIS_URL)
+    with tempfile.TemporaryDirectory() as folder, ProcessGroup() as group:
+        log = Path(folder) / "worker.log"
+        with log.open("wb") as output:
+            group.start([*worker_command(processes=count), "--loglevel", "INFO"], env=env, output=output)
+            group.start(beat_command(), env=env, output=output)
+        wait_for(lambda: " ready." in log.read_text(errors="replace"), what="the workers to be ready", within=60)
+        yield
+
+
+def wait_for(is_so: Callable[[], bool], *, what: str, within: float, every: float = 0.1) -> None:
+    """Poll until `is_so()`; raises TimeoutError after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {within:.0f} s for {what}")
+        time.sleep(every)
+
+
+def run_sql(connection_: Any, *statements: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run statements and commit; the rows of the last one."""
+    with connection_.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement, args or None)
+        rows = cursor.fetchall() if cursor.description else []
+    connection_.commit()
+    return list(rows)
+
+
+def _on_server(statement: sql.Composable) -> None:
+    admin = connect_to("postgres")
+    try:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        admin.close()

@@ -1,0 +1,188 @@
+"""The pipeline against what it should come to, over random histories."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from events.envelope import InboundEvent
+from events.inbox import FateKind, accept
+from events.models import Event, Inbox
+from pipeline import inbox
+from profiles.models import Profile, ProfileChange, ProfileIdentity
+from tests.pipeline.people import NOON, event, everyone, shop_rules, take
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAMES = ("Alice", "Bob", "Charlie", None, "")
+
+
+@pytest.fixture(autouse=True)
+def _rules() -> None:
+    shop_rules()
+
+
+def history(seed: int, *, people: int, length: int) -> list[InboundEvent]:
+    """A random history without identity clashes: every event names its person by user_id, some also by their email."""
+    chance = random.Random(seed)
+    events = []
+    for minute in chance.sample(range(length * 10), length):
+        user = chance.randrange(people)
+        payload: dict[str, Any] = {"user_id": user}
+        if chance.random() < 0.5:
+            payload["email"] = f"user{user}@example.com"
+        if chance.random() < 0.7:
+            payload["first_name"] = chance.choice(NAMES)
+        if chance.random() < 0.5:
+            payload["age"] = chance.choice([chance.randrange(99), "unknown", None])
+        events.append(event(payload, at=minute % 300, message_id=f"{seed}-{minute}"))
+    return events
+
+
+def expected_values(events: Sequence[InboundEvent]) -> list[dict[str, Any]]:
+    """Per person and key the value with the latest own time; the histories used here have no two at one time."""
+    latest: dict[tuple[int, str], tuple[Any, Any]] = {}
+    for one in events:
+        for key, value in one.payload.items():
+            place = (one.payload["user_id"], key)
+            if place not in latest or one.occurred_at > latest[place][0]:
+                latest[place] = (one.occurred_at, value)
+    people: dict[int, dict[str, Any]] = {}
+    for (user, key), (_, value) in latest.items():
+        person = people.setdefault(user, {})
+        if value not in (None, "", "unknown"):
+            person[key] = value
+    return sorted(people.values(), key=lambda values: values["user_id"])
+
+
+def by_user() -> list[dict[str, Any]]:
+    return sorted(Profile.objects.values_list("properties", flat=True), key=lambda values: values["user_id"])
+
+
+def without_ties(events: Sequence[InboundEvent]) -> list[InboundEvent]:
+    """The same events, each at an own time of its own."""
+    times = [NOON + timedelta(seconds=index) for index in range(len(events))]
+    random.Random(7).shuffle(times)
+    return [event(dict(one.payload), at=at, message_id=one.message_id) for one, at in zip(events, times, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_order_and_batch_size_and_repetitions_end_in_the_same_values(seed: int) -> None:
+    chance = random.Random(seed)
+    events = without_ties(history(seed, people=9, length=60))
+    arrivals = [*events, *chance.sample(events, 15)]
+    chance.shuffle(arrivals)
+    while arrivals:
+        size = chance.choice([1, 2, 7, 30])
+        take(*arrivals[:size])
+        arrivals = arrivals[size:]
+    assert by_user() == expected_values(events)
+    assert Event.objects.count() == len(events)
+    assert_identities_follow_values()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_workers_on_the_same_people_end_in_the_same_values(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "BATCH", 5 + seed * 4)
+    events = without_ties(history(100 + seed, people=6, length=120))
+    put_in_inbox(events)
+    run_workers(2)
+    assert by_user() == expected_values(events)
+    assert (Inbox.objects.count(), Event.objects.count()) == (0, len(events))
+    assert_identities_follow_values()
+
+
+def clashes(seed: int, *, length: int) -> list[InboundEvent]:
+    """A random history in which people share and change identities."""
+    chance = random.Random(seed)
+    events = []
+    for index in range(length):
+        payload: dict[str, Any] = {"first_name": chance.choice(["Alice", "Bob"]), "age": index}
+        if chance.random() < 0.7:
+            payload["user_id"] = chance.randrange(4)
+        if chance.random() < 0.7:
+            payload["email"] = f"{chance.choice('abcd')}@example.com"
+        events.append(event(payload, at=chance.randrange(200), message_id=f"clash-{seed}-{index}"))
+    return events
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_with_clashes_batches_come_to_what_one_event_at_a_time_comes_to(seed: int) -> None:
+    events = clashes(seed, length=40)
+    for one in events:
+        take(one)
+    singly, fates = everyone(), list(Event.objects.order_by("id").values_list("message_id", "state"))
+    warned = Event.objects.filter(error__startswith="identity conflict").count()
+    forget_everything()
+    chance = random.Random(seed)
+    rest = events
+    while rest:
+        size = chance.choice([1, 3, 8, 20])
+        take(*rest[:size])
+        rest = rest[size:]
+    assert everyone() == singly
+    assert list(Event.objects.order_by("id").values_list("message_id", "state")) == fates
+    assert Event.objects.filter(error__startswith="identity conflict").count() == warned
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_with_clashes_two_workers_keep_what_must_always_hold(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "BATCH", 7)
+    events = clashes(50 + seed, length=150)
+    put_in_inbox(events)
+    run_workers(2)
+    assert (Inbox.objects.count(), Event.objects.count()) == (0, len(events))
+    assert_identities_follow_values()
+    named = Event.objects.filter(state="processed").values_list("profile_id", flat=True)
+    guids = set(Profile.objects.values_list("guid", flat=True))
+    assert set(named) == guids, "every profile has an event, and every processed event a profile"
+
+
+def put_in_inbox(events: Sequence[InboundEvent]) -> None:
+    accept_all = [
+        {"message_id": one.message_id, "occurred_at": one.occurred_at.isoformat(), "payload": dict(one.payload)}
+        for one in events
+    ]
+    fates = accept(accept_all, source_kind="api_key", source_id=1)
+    assert all(fate.kind == FateKind.ACCEPTED for fate in fates)
+
+
+def run_workers(count: int) -> None:
+    """Workers in threads of their own, with connections of their own, until the inbox is empty."""
+
+    def work() -> None:
+        try:
+            while inbox.process_some() or Inbox.objects.exists():
+                pass
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        for done in [pool.submit(work) for _ in range(count)]:
+            done.result(timeout=60)
+
+
+def assert_identities_follow_values() -> None:
+    """Each identity has one owner, who has that value; each unique value has its identity."""
+    owned = {(guid, rule, value) for guid, rule, value in ProfileIdentity.objects.values_list("profile", "rule__key", "value")}
+    held = {
+        (guid, key, str(values[key]))
+        for guid, values in Profile.objects.values_list("guid", "properties")
+        for key in ("user_id", "email")
+        if key in values
+    }
+    assert owned == held
+
+
+def forget_everything() -> None:
+    ProfileIdentity.objects.all().delete()
+    Profile.objects.all().delete()
+    ProfileChange.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute("truncate event, event_key")
