@@ -1,0 +1,332 @@
+"""The work on an export run: find out what changed, owe the differences, send them.
+
+A run passes through two phases. **collect** reads the change logs from the schedule's cursor on (or, where nothing was
+compared yet, goes through everyone), and stores in the ledger what is owed, together with the new mark. **send** takes
+owed rows in batches: they are marked as sent in a transaction of their own, then the plugin is called in none, then its
+answers are stored. Every transaction holds the run's lease, so a worker may be killed at any moment; what it had sent
+and not recorded is in doubt, and is settled before anything else is done.
+
+A destination that is down makes the run wait and then collect again, so that only the newest is ever sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from django.db import connection, transaction
+
+from apps_connectors.connections import connect
+from apps_connectors.slots import slot
+from core.accounts import project
+from core.lib.errors import InvalidInput
+from core.work import leases
+from core.work.leases import Lease, LostLease
+from plugins import registry
+from plugins.base import ExportsProfiles, ReadsBack
+from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, PluginError, Retry
+from schedules import comparing, cursor, ledger, payloads, runs, schedules_store, sending
+from schedules.answers import Answers
+from schedules.ledger import OwedRow
+from schedules.models import Direction, Run, RunState
+from schedules.payloads import ExportPlan
+from schedules.runs import FoundError
+
+log = logging.getLogger(__name__)
+
+COMPARED_AT_ONCE = 5000  # profiles of one step of a full comparison
+SLOT_SECONDS = 120
+MOST_FAILURES = 5  # slices in a row that end in an error of our own before the run has failed
+_WAITS = (5, 15, 60, 300)  # seconds, when the destination takes nothing at all
+_NO_SLOT_SECONDS = 1.0
+
+
+def work_slice() -> bool:
+    """Work on the next export run for one slice; whether it is worth coming back at once."""
+    return leases.run_slice(Direction.EXPORT.value, _Worker())
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a run stands, kept as the mark of its work."""
+
+    run: int
+    by: str = ""  # the lease under which what was unanswered before has been settled
+    phase: str = "collect"  # collect, send
+    full: bool = False  # everyone is compared
+    mark: int = 0  # how far the logs are taken; of a full comparison: where they will be read from after it
+    until: int | None = None  # how far this run reads them
+    after: str | None = None  # the last profile of a full comparison
+    sent_until: str | None = None  # the due time of the last rows sent
+    waits: int = 0  # how often in a row the destination took nothing
+
+    def write(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """The step of one slice. What belongs to the run is read once and kept for the slice."""
+
+    exporting: _Exporting | None = None
+
+    def __call__(self, lease: Lease) -> bool:
+        if lease.stop_requested:
+            runs.finish(lease, state=RunState.STOPPED)
+            return False
+        try:
+            if self.exporting is None:
+                self.exporting = _open(lease)
+            return self.exporting.step(lease)
+        except (InvalidInput, registry.UnknownApp) as error:
+            runs.finish(lease, state=RunState.FAILED, error=str(error))
+        except LostLease:
+            raise
+        except Exception as error:
+            if connection.connection is None or connection.connection.closed:
+                raise  # our own database is away; the lease brings the run back
+            log.exception("run %s could not go on", lease.subject)
+            _try_later(lease, f"The export could not go on: {type(error).__name__}: {error}")
+        return False
+
+
+def _try_later(lease: Lease, reason: str) -> None:
+    if lease.failures + 1 >= MOST_FAILURES:
+        runs.finish(lease, state=RunState.FAILED, error=reason)
+    else:
+        lease.fail_slice(reason)
+
+
+def _open(lease: Lease) -> _Exporting:
+    run = Run.objects.select_related("schedule__app").get(pk=int(lease.subject))
+    kind = registry.get(run.schedule.app.type)
+    if not issubclass(kind, ExportsProfiles):
+        raise InvalidInput(f"Nothing can be exported to “{run.schedule.app}”.")
+    plan = payloads.load_plan(run.schedule)
+    goes_on = lease.mark and lease.mark.get("run") == run.pk
+    place = _Place(**lease.mark) if goes_on else _begin(lease, run, plan)
+    return _Exporting(run, plan, kind, place)
+
+
+def _start(run: Run, plan: ExportPlan) -> _Place:
+    """At the schedule's cursor; at everyone where there is none that holds."""
+    mark = cursor.find(plan.schedule_id, mapping_version=plan.version)
+    return _Place(run.pk, full=mark is None, mark=cursor.read_horizon() if mark is None else mark)
+
+
+def _begin(lease: Lease, run: Run, plan: ExportPlan) -> _Place:
+    place = _start(run, plan)
+    runs.begin(lease, mark=place.write(), total=payloads.count_everyone(plan) if place.full else None)
+    return place
+
+
+@dataclass(slots=True)
+class _Exporting:
+    """One run for the length of a slice."""
+
+    run: Run
+    plan: ExportPlan
+    kind: type[ExportsProfiles]
+    place: _Place
+
+    def step(self, lease: Lease) -> bool:
+        """Do one batch; whether to go on at once."""
+        if self.place.by != str(lease.token) and not self._settle(lease):
+            return False
+        if self.place.phase == "collect":
+            self._collect(lease)
+            return True
+        return self._send(lease)
+
+    # ------------------------------------------------------------ doubt
+
+    def _settle(self, lease: Lease) -> bool:
+        """Owe again what a worker that died had sent; False to wait, while it may still be answered."""
+        unanswered, is_open = ledger.find_unanswered(self.plan.schedule_id)
+        if is_open:
+            lease.release(delay=5.0)
+            return False
+        arrived = [] if self.kind.idempotent or not issubclass(self.kind, ReadsBack) else self._read_back(unanswered)
+        place = replace(self.place, by=str(lease.token))
+        with transaction.atomic():
+            lease.hold(mark=place.write())
+            for attempt, rows in arrived:
+                answers = Answers(rows, [ACCEPTED] * len(rows))
+                ledger.record(
+                    self.plan.schedule_id, attempt_id=attempt, answers=list(zip(rows, answers.outcomes, strict=True))
+                )
+                runs.count(self.run.pk, answers.counts if self.place.phase == "send" else {})
+            ledger.doubt(self.plan.schedule_id, attempts=unanswered)
+        self.place = place
+        return True
+
+    def _read_back(self, unanswered: Sequence[UUID]) -> list[tuple[UUID, list[OwedRow]]]:
+        arrived = []
+        for attempt in unanswered:
+            rows = ledger.read_attempt(self.plan.schedule_id, attempt_id=attempt)
+            try:
+                with connect(self.plan.app_id) as app:
+                    arrived.append((attempt, sending.settle(cast("ReadsBack", app), self.plan.target, rows)))
+            except PluginError as error:  # then the doubt stays
+                log.warning("run %s could not read back: %s", self.run.pk, error.reason)
+        return arrived
+
+    # ------------------------------------------------------------ collecting
+
+    def _collect(self, lease: Lease) -> None:
+        """Take some candidates and store what they are owed."""
+        with transaction.atomic():
+            payloads.prepare()
+            place, looked_at = self._take_candidates()
+            lease.hold(mark=place.write(), done=lease.done + looked_at)
+            if looked_at:
+                self._compare()
+            if not place.full or place.phase == "send":
+                cursor.move(self.plan.schedule_id, mark=place.mark, mapping_version=self.plan.version)
+            if place.phase == "send":
+                # Here a guard may count what would be removed and ask a person, before anything is sent.
+                lease.hold(mark=place.write(), done=0, total=self._count_owed())
+        self.place = place
+
+    def _take_candidates(self) -> tuple[_Place, int]:
+        if self.place.full:
+            after = UUID(self.place.after) if self.place.after else None
+            last, count = payloads.add_everyone(self.plan, after=after, limit=COMPARED_AT_ONCE)
+            place = replace(self.place, after=str(last) if last else None, phase="collect" if last else "send")
+            return place, count
+        taken = cursor.take(self.place.mark, until=self.place.until, group_ids=self.plan.group_ids)
+        place = replace(
+            self.place, mark=taken.mark, until=taken.until, phase="collect" if taken.more else "send", sent_until=None
+        )
+        return place, taken.rows
+
+    def _compare(self) -> None:
+        if comparing.find_wanted(self.plan):
+            ledger.hand_over(self.plan.schedule_id)
+        found = comparing.decide(self.plan)
+        ledger.apply_decisions(self.plan.schedule_id, run_id=self.run.pk)
+        unchanged = found.count("keep", "settle", "drop")
+        rejected = found.count("still_rejected", "refuse")
+        runs.count(self.run.pk, {"selected": unchanged + rejected, "unchanged": unchanged, "rejected": rejected})
+        if found.refused:
+            examples: list[dict[str, Any]] = [{"profile": profile, "key": key} for profile, key in found.refused]
+            runs.record_errors(self.run.pk, [FoundError(comparing.REFUSED, found.count("refuse"), examples)])
+
+    def _count_owed(self) -> int:
+        """Make the run's counters say what is owed, from this run or an earlier one."""
+        owed = ledger.count_owed(self.plan.schedule_id)
+        counters = Run.objects.values_list("counters", flat=True).get(pk=self.run.pk)
+        more = owed - counters.get("owed", 0)
+        runs.count(self.run.pk, {"selected": more, "owed": more})
+        return owed
+
+    # ------------------------------------------------------------ sending
+
+    def _send(self, lease: Lease) -> bool:
+        """Send one batch; whether there is more to do at once."""
+        if (reason := self._why_stopped()) and ledger.has_due(self.plan.schedule_id):
+            runs.finish(lease, state=RunState.STOPPED, error=reason)
+            return False
+        with slot(self.plan.app_id, SLOT_SECONDS) as is_free:
+            if not is_free:
+                lease.release(delay=_NO_SLOT_SECONDS)
+                return False
+            attempt = uuid4()
+            with transaction.atomic():
+                lease.hold(mark=self.place.write())
+                rows = self._claim(attempt)
+            answers = Answers(rows, self._call(lease, rows) if rows else [])
+        if not rows:
+            return self._finish(lease)
+        return self._record(lease, attempt, answers)
+
+    def _claim(self, attempt: UUID) -> list[OwedRow]:
+        after = datetime.fromisoformat(self.place.sent_until) if self.place.sent_until else None
+        rows = self._claim_after(attempt, after)
+        return rows if rows or after is None else self._claim_after(attempt, None)
+
+    def _claim_after(self, attempt: UUID, after: datetime | None) -> list[OwedRow]:
+        return ledger.claim(
+            self.plan.schedule_id, attempt_id=attempt, run_id=self.run.pk, after=after, limit=self.kind.batch_size
+        )
+
+    def _call(self, lease: Lease, rows: Sequence[OwedRow]) -> list[Outcome]:
+        try:
+            with connect(self.plan.app_id) as app:
+                return sending.deliver(cast("ExportsProfiles", app), self.plan.target, rows, between=lease.renew)
+        except Halt as error:
+            return [Outcome(OutcomeKind.HALT, error.reason)] * len(rows)
+        except PluginError as error:
+            after = error.after if isinstance(error, Retry) else None
+            return [Outcome(OutcomeKind.RETRY, error.reason, after)] * len(rows)
+
+    def _record(self, lease: Lease, attempt: UUID, answers: Answers) -> bool:
+        rows, down, halt = answers.rows, answers.down, answers.halt
+        place = replace(self.place, waits=0, sent_until=max(row.next_at for row in rows).isoformat())
+        if down:
+            place = self._wait_and_collect_again()
+        with transaction.atomic():
+            lease.hold(mark=place.write(), done=lease.done + answers.done)
+            pairs = list(zip(rows, answers.outcomes, strict=True))
+            ledger.record(self.plan.schedule_id, attempt_id=attempt, answers=pairs, all_wait=bool(down))
+            runs.count(self.run.pk, answers.counts)
+            runs.record_errors(self.run.pk, answers.errors())
+            if halt:
+                schedules_store.halt(self.plan.schedule_id, halt)
+                runs.finish(lease, state=RunState.FAILED, error=halt)
+        self.place = place
+        if down:
+            lease.release(delay=self._delay(down.after, place.waits))
+        return not (halt or down)
+
+    def _wait_and_collect_again(self) -> _Place:
+        return replace(_start(self.run, self.plan), by=self.place.by, waits=self.place.waits + 1)
+
+    def _delay(self, after: float | None, waits: int) -> float:
+        if after is not None:
+            return after
+        return _WAITS[min(waits, len(_WAITS)) - 1] * random.uniform(0.75, 1.25)  # noqa: S311  not a secret
+
+    def _why_stopped(self) -> str:
+        if project.current().sending_stopped:
+            return f"Sending is stopped: {project.current().sending_stopped_reason or 'resume it in the settings'}"
+        app = self.run.schedule.app
+        app.refresh_from_db(fields=["paused_at"])
+        return f"The App “{app}” is paused: resume it first." if app.paused_at else ""
+
+    # ------------------------------------------------------------ the end
+
+    def _finish(self, lease: Lease) -> bool:
+        """Let the destination publish what was written, and end the run. What is owed for later stays owed."""
+        try:
+            if self._has_written():
+                lease.renew()
+                with connect(self.plan.app_id) as app:
+                    cast("ExportsProfiles", app).finish(self.plan.target)
+        except Retry as error:
+            place = self._wait_and_collect_again()
+            with transaction.atomic():
+                lease.hold(mark=place.write())
+                runs.record_errors(self.run.pk, [FoundError(error.reason, 1)])
+            lease.release(delay=self._delay(error.after, place.waits))
+            return False
+        except PluginError as error:
+            with transaction.atomic():
+                schedules_store.halt(self.plan.schedule_id, error.reason)
+                runs.finish(lease, state=RunState.FAILED, error=error.reason)
+            return False
+        runs.finish(lease, state=RunState.COMPLETE)
+        return False
+
+    def _has_written(self) -> bool:
+        """Whether anything was sent that may not be published yet: by this run, or by one that did not complete."""
+        counters = Run.objects.values_list("counters", flat=True).get(pk=self.run.pk)
+        earlier = Run.objects.filter(schedule=self.run.schedule_id, pk__lt=self.run.pk).order_by("-pk")
+        last = earlier.values_list("state", flat=True).first()
+        return bool(counters.get("sent")) or last not in {None, RunState.COMPLETE}

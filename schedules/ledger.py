@@ -1,0 +1,327 @@
+"""The ledger: what each destination holds of each profile, and what it is owed. The only writer of `ExportRecord`.
+
+Called by `schedules/exporting.py`, always in a transaction that holds the lease of the schedule's run: so there is one
+writer for each schedule at a time, and a worker that lost its lease writes nothing.
+
+Every key at a destination has at most one profile that answers for it. When a key passes to another profile, what
+stands there passes with it (`hand_over`): so no removal is ever sent for a key that someone else stands for, and
+nothing is left behind under a key that no one remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models.functions import Now
+from psycopg2.extras import execute_values
+
+from core.lib.json import dumps, loads
+from core.work.leases import LEASE_SECONDS
+from plugins.contracts import Outcome, OutcomeKind
+from schedules.comparing import REFUSED
+from schedules.models import ExportRecord, RecordState
+
+FIRST_RETRY_SECONDS = 10
+LONGEST_RETRY_SECONDS = 3600
+_ERROR_LENGTH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the destination holds, or may hold, under one key."""
+
+    key: str
+    payload: Mapping[str, Any]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRow:
+    """A row claimed for sending. `owed` None is a removal; `held` None means that nothing was ever accepted."""
+
+    profile: UUID
+    held: Held | None
+    owed: Held | None
+    may_hold: tuple[Held, ...]
+    attempts: int
+    next_at: datetime
+
+
+# ---------------------------------------------------------------- what is owed
+
+_HAND_OVER = """
+    update export_record q
+       set key = case when q.key = any(t.keys) then null else q.key end,
+           payload = case when q.key = any(t.keys) then null else q.payload end,
+           group_names = case when q.key = any(t.keys) then null else q.group_names end,
+           claimed_key = case when q.claimed_key = any(t.keys) then null else q.claimed_key end,
+           may_hold = (select jsonb_agg(e) from jsonb_array_elements(q.may_hold) e where e ->> 'key' <> all(t.keys))
+      from (select from_id, array_agg(key) as keys from export_taken group by from_id) t
+     where q.schedule_id = %(schedule)s and q.profile_id = t.from_id;
+
+    insert into export_record as r
+           (schedule_id, profile_id, state, key, payload, group_names, may_hold, attempts, error)
+    select %(schedule)s, to_id, 'held',
+           max(key) filter (where is_certain),
+           (jsonb_agg(payload) filter (where is_certain)) -> 0,
+           (jsonb_agg(group_names) filter (where is_certain)) -> 0,
+           jsonb_agg(jsonb_build_object('key', key, 'payload', payload, 'groups', group_names))
+               filter (where not is_certain),
+           0, ''
+      from export_taken group by to_id
+    on conflict (schedule_id, profile_id) do update
+       set key = coalesce(r.key, excluded.key),
+           payload = case when r.key is null then excluded.payload else r.payload end,
+           group_names = case when r.key is null then excluded.group_names else r.group_names end,
+           may_hold = nullif(
+               coalesce(r.may_hold, '[]') || coalesce(excluded.may_hold, '[]')
+               || case when r.key is null or excluded.key is null then '[]' else jsonb_build_array(jsonb_build_object(
+                      'key', excluded.key, 'payload', excluded.payload, 'groups', excluded.group_names)) end, '[]');
+"""
+
+# One statement for all claims: keys may change places within it.
+_APPLY = """
+    delete from export_record r using export_decision d
+     where d.action = 'drop' and r.schedule_id = %(schedule)s and r.profile_id = d.profile_id;
+
+    insert into export_record as r
+           (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
+            error, run_id)
+    select %(schedule)s, d.profile_id,
+           case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else 'owed' end,
+           case when d.action <> 'settle' then d.key end,
+           case when d.action <> 'settle' then d.payload end,
+           case when d.action <> 'settle' then d.group_names end,
+           case when d.action = 'refuse' then k.key else coalesce(d.key, k.key, k.may_hold #>> '{0,key}') end,
+           case when d.action = 'owe' and k.state = 'owed' then k.attempts else 0 end,
+           case when d.action = 'owe' then case when k.state = 'owed' then k.next_at else now() end end,
+           case when d.action = 'refuse' then %(refused)s else '' end,
+           %(run)s
+      from export_decision d
+      left join export_record k on k.schedule_id = %(schedule)s and k.profile_id = d.profile_id
+     where d.action in ('settle', 'owe', 'refuse')
+    on conflict (schedule_id, profile_id) do update
+       set state = excluded.state, owed_key = excluded.owed_key, owed_payload = excluded.owed_payload,
+           owed_group_names = excluded.owed_group_names, claimed_key = excluded.claimed_key,
+           attempts = excluded.attempts, next_at = excluded.next_at, error = excluded.error,
+           run_id = excluded.run_id, attempt_id = null
+"""
+
+
+def hand_over(schedule_id: int) -> None:
+    """Give what stands under the keys of `export_taken` to the profiles that stand for them now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAND_OVER, {"schedule": schedule_id})
+
+
+def apply_decisions(schedule_id: int, *, run_id: int) -> None:
+    """Owe what `export_decision` says, and drop what it says is owed no more."""
+    with connection.cursor() as cursor:
+        cursor.execute(_APPLY, {"schedule": schedule_id, "run": run_id, "refused": REFUSED})
+
+
+def count_owed(schedule_id: int) -> int:
+    """How many profiles the destination is owed something for, due now or later."""
+    return ExportRecord.objects.filter(schedule_id=schedule_id, state__in=[RecordState.OWED, RecordState.SENT]).count()
+
+
+def has_due(schedule_id: int) -> bool:
+    """Whether anything may be sent just now."""
+    due = ExportRecord.objects.filter(schedule_id=schedule_id, state=RecordState.OWED, next_at__lte=Now())
+    return due.exists()
+
+
+# ---------------------------------------------------------------- sending
+
+_COLUMNS = (
+    "profile_id, key, payload, group_names, owed_key, owed_payload, owed_group_names, may_hold, attempts, next_at"
+)
+
+# `after` keeps a batch from walking over the index entries of all batches before it.
+_CLAIM = f"""
+    with due as materialized (
+        select profile_id as id from export_record
+         where schedule_id = %(schedule)s and state = 'owed' and next_at <= now() and next_at >= %(after)s
+         order by next_at limit %(limit)s for no key update
+    )
+    update export_record r set state = 'sent', attempt_id = %(attempt)s, sent_at = clock_timestamp(), run_id = %(run)s
+      from due where r.schedule_id = %(schedule)s and r.profile_id = due.id
+    returning {_COLUMNS}
+"""
+
+# A call left unanswered: it may have changed the destination, so what it carried is remembered beside what is owed.
+# An unanswered removal leaves doubt about the key that it should have removed.
+_DOUBT = """
+    update export_record
+       set state = 'owed', attempt_id = null,
+           may_hold = case
+               when coalesce(owed_key, key) is null then may_hold
+               when may_hold @> jsonb_build_array(jsonb_build_object('key', coalesce(owed_key, key))) then may_hold
+               else coalesce(may_hold, '[]') || jsonb_build_array(jsonb_build_object(
+                        'key', coalesce(owed_key, key),
+                        'payload', case when owed_key is null then payload else owed_payload end,
+                        'groups', case when owed_key is null then group_names else owed_group_names end))
+           end
+     where schedule_id = %(schedule)s and state = 'sent' and attempt_id = any(%(attempts)s)
+"""
+
+# Here every key of the row is known, so accepting needs no values: what was owed is what is held.
+_ACCEPT = """
+    delete from export_record
+     where schedule_id = %(schedule)s and attempt_id = %(attempt)s and profile_id = any(%(ids)s) and owed_key is null;
+
+    update export_record
+       set state = 'held', key = owed_key, payload = owed_payload, group_names = owed_group_names,
+           owed_key = null, owed_payload = null, owed_group_names = null, may_hold = null,
+           attempts = 0, next_at = null, attempt_id = null, accepted_at = clock_timestamp(), error = ''
+     where schedule_id = %(schedule)s and attempt_id = %(attempt)s and profile_id = any(%(ids)s)
+"""
+
+_PUT_OFF = """
+    update export_record r
+       set state = %(state)s, error = v.error, attempt_id = null,
+           attempts = r.attempts + v.tries::int,
+           next_at = case when %(state)s = 'owed' then clock_timestamp() + interval '1 second' * case
+               when v.after is not null then v.after::float8
+               else least(%(longest)s, %(first)s * 2 ^ least(r.attempts, 20)) * (0.75 + random() / 2)
+           end end,
+           may_hold = v.may_hold::jsonb
+      from (values %%s) v (id, error, tries, after, may_hold)
+     where r.schedule_id = %(schedule)s and r.attempt_id = %(attempt)s and r.profile_id = v.id::uuid
+"""
+
+
+def claim(schedule_id: int, *, attempt_id: UUID, run_id: int, after: datetime | None, limit: int) -> list[OwedRow]:
+    """Mark the next due rows as sent by this attempt and return them; committed before the call is made."""
+    with connection.cursor() as cursor:
+        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+        cursor.execute(
+            _CLAIM,
+            {
+                "schedule": schedule_id,
+                "attempt": attempt_id,
+                "run": run_id,
+                "after": after or "-infinity",
+                "limit": limit,
+            },
+        )
+        return [_read(*row) for row in cursor.fetchall()]
+
+
+def find_unanswered(schedule_id: int) -> tuple[list[UUID], bool]:
+    """The attempts that were sent and never answered, and whether there are others that may still be answered."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select attempt_id, max(sent_at) < clock_timestamp() - %s * interval '1 second' from export_record"
+            " where schedule_id = %s and state = 'sent' group by attempt_id",
+            [LEASE_SECONDS, schedule_id],
+        )
+        found = cursor.fetchall()
+    return [attempt for attempt, is_old in found if is_old], any(not is_old for _, is_old in found)
+
+
+def read_attempt(schedule_id: int, *, attempt_id: UUID) -> list[OwedRow]:
+    """The rows that one attempt sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select {_COLUMNS} from export_record where schedule_id = %s and state = 'sent' and attempt_id = %s",
+            [schedule_id, attempt_id],
+        )
+        return [_read(*row) for row in cursor.fetchall()]
+
+
+def doubt(schedule_id: int, *, attempts: Sequence[UUID]) -> None:
+    """Owe again what these attempts sent, remembering that it may have arrived."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DOUBT, {"schedule": schedule_id, "attempts": list(attempts)})
+
+
+def record(
+    schedule_id: int, *, attempt_id: UUID, answers: Sequence[tuple[OwedRow, Outcome]], all_wait: bool = False
+) -> None:
+    """Store what became of the rows of one attempt; rows that another attempt has taken since are left alone.
+
+    `all_wait`: the run waits as a whole, so that its rows need not.
+    """
+    by_kind: dict[OutcomeKind, list[tuple[OwedRow, Outcome]]] = {}
+    for row, outcome in answers:
+        by_kind.setdefault(outcome.kind, []).append((row, outcome))
+    given = {"schedule": schedule_id, "attempt": attempt_id}
+    with connection.cursor() as cursor:
+        if accepted := by_kind.get(OutcomeKind.ACCEPTED):
+            cursor.execute(_ACCEPT, {**given, "ids": [row.profile for row, _ in accepted]})
+        _put_off(cursor, given, RecordState.REJECTED, by_kind.get(OutcomeKind.REJECT, []), at_once=False)
+        again = by_kind.get(OutcomeKind.RETRY, []) + by_kind.get(OutcomeKind.HALT, [])
+        _put_off(cursor, given, RecordState.OWED, again, at_once=all_wait)
+
+
+def _put_off(
+    cursor: Any,
+    given: Mapping[str, Any],
+    state: RecordState,
+    answers: Sequence[tuple[OwedRow, Outcome]],
+    *,
+    at_once: bool,
+) -> None:
+    if not answers:
+        return
+    values = [
+        (
+            str(row.profile),
+            outcome.reason[:_ERROR_LENGTH],
+            outcome.kind is OutcomeKind.RETRY and outcome.after is None,
+            0.0 if at_once or outcome.kind is OutcomeKind.HALT else outcome.after,
+            _dump(row.may_hold if state is RecordState.REJECTED else remember(row)),
+        )
+        for row, outcome in answers
+    ]
+    parameters = {**given, "state": state.value, "first": FIRST_RETRY_SECONDS, "longest": LONGEST_RETRY_SECONDS}
+    statement = cursor.mogrify(_PUT_OFF, parameters).decode()
+    execute_values(cursor.cursor, statement, values, page_size=len(values))
+
+
+def remember(row: OwedRow) -> tuple[Held, ...]:
+    """What the destination may hold besides after a call for this row that was not answered."""
+    sent = row.owed or row.held
+    if sent is None:
+        return row.may_hold
+    return (*(held for held in row.may_hold if held.key != sent.key), sent)
+
+
+def _read(
+    profile: UUID,
+    key: str | None,
+    payload: str | None,
+    groups: str | None,
+    owed_key: str | None,
+    owed_payload: str | None,
+    owed_groups: str | None,
+    may_hold: str | None,
+    attempts: int,
+    next_at: datetime,
+) -> OwedRow:
+    return OwedRow(
+        profile=profile,
+        held=_held(key, payload, groups),
+        owed=_held(owed_key, owed_payload, owed_groups),
+        may_hold=tuple(
+            Held(each["key"], each["payload"], tuple(each["groups"] or ())) for each in loads(may_hold or "[]")
+        ),
+        attempts=attempts,
+        next_at=next_at,
+    )
+
+
+def _held(key: str | None, payload: str | None, groups: str | None) -> Held | None:
+    return None if key is None else Held(key, loads(payload or "{}"), tuple(loads(groups or "[]")))
+
+
+def _dump(may_hold: Sequence[Held]) -> str | None:
+    if not may_hold:
+        return None
+    return dumps([{"key": held.key, "payload": held.payload, "groups": list(held.groups)} for held in may_hold])

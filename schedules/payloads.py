@@ -1,0 +1,202 @@
+"""What an export Schedule wants each profile to look like at its destination: computed in SQL for many at once.
+
+Works on temporary tables of the transaction: `export_candidate` (whom to look at) and `export_wanted` (what the
+schedule wants for each: key null means "not there"). Reads profiles and memberships, writes no table of the product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+from psycopg2 import sql
+
+from core.lib.errors import InvalidInput
+from plugins.contracts import SyncMode, Target
+from schedules.models import Schedule
+
+_FIELDS_PER_OBJECT = 40  # PostgreSQL takes at most 100 arguments in one call
+
+
+@dataclass(frozen=True, slots=True)
+class MappedField:
+    """A destination field and the property that feeds it."""
+
+    field: str
+    key: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """A schedule as an export needs it: whom it sends, under which key, with which fields and group names."""
+
+    schedule_id: int
+    app_id: int
+    version: int
+    mode: SyncMode
+    everyone: bool
+    key: MappedField
+    fields: tuple[MappedField, ...]  # the key among them
+    groups: tuple[tuple[int, str], ...]  # (group id, its name at the destination)
+    target: Target
+
+    @property
+    def removes(self) -> bool:
+        """Whether a profile that leaves is removed at the destination."""
+        return self.mode is SyncMode.SYNC
+
+    @property
+    def group_ids(self) -> list[int]:
+        """The ids of the groups whose membership matters here."""
+        return [group_id for group_id, _ in self.groups]
+
+
+def load_plan(schedule: Schedule) -> ExportPlan:
+    """Read what a schedule sends; raises InvalidInput when it names no key field."""
+    rows = schedule.fields.select_related("rule").order_by("pk")
+    mapped = [(row.is_key, MappedField(row.field, row.rule.key, row.rule.type)) for row in rows]
+    key = next((field for is_key, field in mapped if is_key), None)
+    if key is None:
+        raise InvalidInput("Choose the field by which the destination knows a person: this export has no key field.")
+    fields = tuple(field for _, field in mapped)
+    groups = tuple(schedule.groups.order_by("name").values_list("group_id", "name"))
+    return ExportPlan(
+        schedule_id=schedule.pk,
+        app_id=schedule.app_id,
+        version=schedule.mapping_version,
+        mode=SyncMode(schedule.mode),
+        everyone=schedule.everyone,
+        key=key,
+        fields=fields,
+        groups=groups,
+        target=Target(
+            options=schedule.options,
+            key_field=key.field,
+            fields={field.field: field.type for field in fields},
+            mode=SyncMode(schedule.mode),
+            groups=tuple(name for _, name in groups),
+        ),
+    )
+
+
+_TEMPORARY = {
+    "export_candidate": "profile_id uuid primary key",
+    "export_wanted": "profile_id uuid primary key, key text, payload jsonb, group_names jsonb, is_refused boolean",
+    "export_taken": "key text, from_id uuid, to_id uuid, payload jsonb, group_names jsonb, is_certain boolean",
+    "export_decision": "profile_id uuid primary key, action text, key text, payload jsonb, group_names jsonb",
+}
+
+
+def prepare() -> None:
+    """Empty temporary tables for this transaction, and plans that stay keyed however large the product's tables are.
+
+    A few thousand candidates meet tables of millions: left alone the planner may read those whole, once per batch.
+    """
+    with connection.cursor() as cursor:
+        for table, columns in _TEMPORARY.items():
+            cursor.execute("select to_regclass(%s)", [f"pg_temp.{table}"])
+            if cursor.fetchone()[0] is None:
+                cursor.execute(f"create temporary table {table} ({columns}) on commit delete rows")
+            cursor.execute(f"delete from {table}")
+        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+
+
+def analyze(table: str) -> None:
+    """Tell the planner how few rows a temporary table holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(table)))
+
+
+def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[UUID | None, int]:
+    """Make the next `limit` profiles that may concern the schedule candidates, in id order; for a full comparison.
+
+    Those are the profiles it may send and those in its ledger, gone or not. Returns the last id (None: there are no
+    more behind these) and how many they are.
+    """
+    source = (
+        "(select guid as id from profile where guid > %(after)s order by guid limit %(limit)s)"
+        if plan.everyone
+        else "(select m.profile_id as id from unnest(%(groups)s::bigint[]) g cross join lateral"
+        " (select profile_id from group_member where group_id = g and profile_id > %(after)s"
+        " order by profile_id limit %(limit)s) m)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "with added as (insert into export_candidate select id from ("
+            f"{source} union (select profile_id from export_record where schedule_id = %(schedule)s"
+            " and profile_id > %(after)s order by profile_id limit %(limit)s)"
+            ") found order by id limit %(limit)s returning profile_id)"
+            " select (select profile_id from added order by profile_id desc limit 1), (select count(*) from added)",
+            {
+                "after": after or UUID(int=0),
+                "groups": plan.group_ids,
+                "schedule": plan.schedule_id,
+                "limit": limit,
+            },
+        )
+        last, count = cursor.fetchone()
+    return (last if count == limit else None), int(count)
+
+
+def count_everyone(plan: ExportPlan) -> int:
+    """How many profiles a full comparison looks at, about: for the progress bar."""
+    with connection.cursor() as cursor:
+        if plan.everyone:
+            cursor.execute("select greatest(reltuples, 0)::bigint from pg_class where oid = 'profile'::regclass")
+        else:
+            cursor.execute("select count(*) from group_member where group_id = any(%s)", [plan.group_ids])
+        return int(cursor.fetchone()[0])
+
+
+def compute_wanted(plan: ExportPlan) -> None:
+    """Fill `export_wanted` afresh for every candidate, in one statement and so from one moment.
+
+    Wanted is a profile that is not merged away, has a value for the key, and is a member of a group of the schedule
+    (or the schedule sends everyone).
+    """
+    payload, given = _payload(plan.fields)
+    statement = f"""
+        insert into export_wanted (profile_id, key, payload, group_names, is_refused)
+        select c.profile_id,
+               case when is_in.it then p.properties ->> %(key)s end,
+               case when is_in.it then {payload} end,
+               case when is_in.it then coalesce(member.names, '[]') end,
+               false
+          from export_candidate c
+          left join profile p on p.guid = c.profile_id and p.merged_into is null
+          left join lateral (
+                select jsonb_agg(g.name order by g.name) as names
+                  from group_member m
+                  join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
+                 where m.profile_id = c.profile_id
+               ) member on true
+         cross join lateral (
+                select p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null) as it
+               ) is_in
+    """
+    given |= {
+        "key": plan.key.key,
+        "groups": plan.group_ids,
+        "names": [name for _, name in plan.groups],
+        "everyone": plan.everyone,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("delete from export_wanted")
+        cursor.execute(statement, given)
+    analyze("export_wanted")
+
+
+def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, str]]:
+    """SQL for the object of all fields, and its parameters."""
+    given: dict[str, str] = {}
+    parts = []
+    for start in range(0, len(fields), _FIELDS_PER_OBJECT):
+        pairs = []
+        for number, field in enumerate(fields[start : start + _FIELDS_PER_OBJECT], start):
+            given[f"field{number}"], given[f"key{number}"] = field.field, field.key
+            pairs.append(f"%(field{number})s::text, p.properties -> %(key{number})s::text")
+        parts.append(f"jsonb_build_object({', '.join(pairs)})")
+    return " || ".join(parts), given
