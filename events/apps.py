@@ -12,6 +12,6 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         """Pages of lower apps may name events."""
-        from events.queries import name_events
+        from events.queries import name_events  # noqa: PLC0415  models are not there before ready()
 
         causes.register("event", name_events)

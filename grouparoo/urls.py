@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from grouparoo.home import show_home
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", show_home, name="home"),
+    path("", include("core.ui.urls")),
+    path("profiles/", include("pipeline.urls")),
+    path("properties/", include("profiles.urls")),
+    path("groups/", include("groups.urls")),
+    path("apps/", include("apps_connectors.urls")),
+    path("schedules/", include("schedules.urls")),
+    path("runs/", include("schedules.run_urls")),
+    path("", include("pipeline.api_urls")),
+    path("", include("schedules.api_urls")),
+]

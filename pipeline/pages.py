@@ -119,8 +119,9 @@ def _of_change(
             (_label(by_key, key), _text(by_key, key, pair[0]), _text(by_key, key, pair[1]))
             for key, pair in sorted(change.changes.items())
         )
-        new = all(old == "" for _, old, _ in values)
-        title = "First values" if new and len(values) > 1 else f"{values[0][0]} changed" if len(values) == 1 else "Changed"
+        is_first = len(values) > 1 and all(old == "" for _, old, _ in values)
+        several = "First values" if is_first else "Changed"
+        title = f"{values[0][0]} changed" if len(values) == 1 else several
         moments.append(Moment(change.at, "pencil", title, named.get(change.cause), values=values))
     if change.lost:
         late = tuple((_label(by_key, key), _text(by_key, key, entry[0]), "") for key, entry in change.lost.items())

@@ -164,8 +164,9 @@ def _name(profile: Profile, rules: Sequence[ProfilePropertyRule]) -> Person:
     family = next((str(values[key]) for key in _FAMILY if values.get(key)), "")
     full = next((str(values[key]) for key in _FULL_NAMES if values.get(key)), "")
     known = [
-        value_text(values[rule.key], rule.type, is_identity=True) if rule.type == "email" else
-        f"{rule.label or rule.key} {value_text(values[rule.key], rule.type, is_identity=True)}"
+        value_text(values[rule.key], rule.type, is_identity=True)
+        if rule.type == "email"
+        else f"{rule.label or rule.key} {value_text(values[rule.key], rule.type, is_identity=True)}"
         for rule in sorted(rules, key=lambda rule: rule.type != "email")
         if rule.is_unique and rule.key in values
     ]

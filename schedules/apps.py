@@ -2,8 +2,20 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from core.ui import causes, slots
+from core.ui.slots import Slot
+
 
 class SchedulesConfig(AppConfig):
     name = "schedules"
     label = "schedules"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """What pages of lower apps show of schedules, and how they name runs."""
+        from schedules.pages import name_people, name_runs  # noqa: PLC0415  models are not there before ready()
+
+        causes.register("run", name_runs)
+        causes.register("person", name_people)
+        slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))
+        slots.register(Slot("group", "Where it is sent", "schedules:of_group"))

@@ -1,0 +1,195 @@
+"""The template tags of every page: icons, numbers, times, states, charts, slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any
+
+import lucide
+from django import template
+from django.http import HttpRequest, QueryDict
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from core.ui import charts, slots, wording
+
+register = template.Library()
+
+_STATES = {
+    "ok": "circle-check",
+    "bad": "circle-x",
+    "warn": "triangle-alert",
+    "wait": "circle-pause",
+    "info": "loader-circle",
+    "off": "circle-dashed",
+    "in": "arrow-right",
+    "out": "arrow-left",
+}
+_LOOKS = {"wait": "warn", "off": "idle", "in": "ok", "out": "idle"}
+_LONG = 160  # characters of an example on a page
+
+
+@lru_cache(maxsize=256)
+def _icon(name: str, look: str) -> str:
+    return str(
+        lucide._render_icon(  # noqa: SLF001  what the package's own template tag calls
+            name, 16, **{"class": look, "stroke_width": "1.5", "aria_hidden": "true", "focusable": "false"}
+        )
+    )
+
+
+@register.simple_tag
+def icon(name: str, look: str = "icon") -> SafeString:
+    """A lucide icon, 16 px, hidden from screen readers: the word beside it says the same."""
+    return mark_safe(_icon(name + "", look + ""))  # noqa: S308  the package's own drawing
+
+
+@register.simple_tag
+def status(state: str, word: str) -> SafeString:
+    """A state as icon and word; `state` is ok, warn, bad, info, wait or off."""
+    look = _LOOKS.get(state, state)
+    spin = "icon spin" if state == "info" else "icon"
+    return format_html('<span class="status is-{}">{}{}</span>', look, icon(_STATES[state], spin), word)
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """12486 -> 12,486."""
+    return wording.number(value)
+
+
+@register.filter
+def signed(value: int | None) -> str:
+    """312 -> +312."""
+    return "" if value is None else wording.signed(value)
+
+
+@register.filter
+def percent_of(part: float, whole: float) -> str:
+    """Part of a whole in percent, one decimal."""
+    return wording.percent(part, whole, digits=1)
+
+
+@register.filter
+def plural(count: int, words: str) -> str:
+    """{{ 2|plural:"person,people" }} -> 2 people."""
+    one, _, many = words.partition(",")
+    return wording.plural(count, one, many)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """84 -> 1 min 24 s."""
+    return "" if seconds is None else wording.duration(seconds)
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString:
+    """A <time> with relative text and the full time in its title."""
+    if at is None:
+        return SafeString("")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), wording.full_time(at), wording.relative(at)
+    )
+
+
+@register.filter
+def day(value: date) -> str:
+    """8 Jan."""
+    return charts.day_label(value)
+
+
+@register.simple_tag
+def spark(values: Sequence[float]) -> SafeString:
+    """A sparkline."""
+    return charts.spark(values)
+
+
+@register.simple_tag
+def bar(share: float, label: str) -> SafeString:
+    """A progress bar of one part, `share` in percent."""
+    return charts.bar([(share, "")], label=label)
+
+
+@register.inclusion_tag("ui/_slots.html")
+def slots_at(place: str, subject: object) -> dict[str, Any]:
+    """What upper apps show here about the subject."""
+    return {"slots": [(slot, slot.url(subject)) for slot in slots.at(place)]}
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: object) -> str:
+    """This page's query string with some parameters changed; None takes one away."""
+    request: HttpRequest = context["request"]
+    query: QueryDict = request.GET.copy()
+    for key, value in changes.items():
+        if value is None:
+            query.pop(key, None)
+        else:
+            query[key] = str(value)
+    return f"?{query.urlencode()}" if query else "?"
+
+
+@register.simple_tag
+def area(series: Sequence[tuple[date, int]], label: str) -> SafeString:
+    """A size by day as an area chart."""
+    return charts.area(series, label=label)
+
+
+@register.filter
+def share_of(part: float, whole: float) -> str:
+    """A change in percent of what was before, with its sign: +18.9 %."""
+    text = wording.percent(abs(part), whole, digits=1)
+    return f"+{text}" if part > 0 else f"{wording.MINUS}{text}"
+
+
+@register.filter
+def up_or_down(moved: int) -> str:
+    """74 -> up 74."""
+    return f"{'up' if moved > 0 else 'down'} {wording.number(abs(moved))}"
+
+
+@register.filter
+def day_in_words(value: date) -> str:
+    """Today, Yesterday, or "Wednesday, 2 January"."""
+    return wording.day_in_words(value)
+
+
+@register.filter
+def growth_sentence(sized: Any) -> str:
+    """What a size chart says: "Up 74 since 10 December, to 268 people."."""
+    (first_day, first), (_, last) = sized.series[0], sized.series[-1]
+    moved = last - first
+    since = f"since {first_day.day} {first_day:%B}"
+    if not moved:
+        return f"As many as on {first_day.day} {first_day:%B}: {wording.plural(last, 'person', 'people')}."
+    return f"{up_or_down(moved).capitalize()} {since}, to {wording.plural(last, 'person', 'people')}."
+
+
+@register.filter
+def growth_label(sized: Any) -> str:
+    """The same for whoever does not see the chart."""
+    (first_day, first), (last_day, last) = sized.series[0], sized.series[-1]
+    return (
+        f"Size by day, from {wording.number(first)} on {first_day.day} {first_day:%B} "
+        f"to {wording.number(last)} on {last_day.day} {last_day:%B}"
+    )
+
+
+@register.filter
+def as_example(example: Any) -> str:
+    """An example of an error on one line: "email: test@asdf, row: 12"."""
+    if isinstance(example, dict):
+        parts = (f"{key}: {value}" for key, value in example.items() if value not in (None, "", [], {}))
+        text = ", ".join(parts)
+    else:
+        text = str(example)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+@register.filter
+def because(label: str) -> str:
+    """A cause inside a sentence: someone's name stays, a known cause reads on."""
+    return label if " " in label and label[:1].islower() else f"{label} did it"

@@ -1,0 +1,13 @@
+"""Addresses for signing in and out."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from core.ui.signin import SignIn, SignOut
+
+app_name = "accounts"
+urlpatterns = [
+    path("sign-in/", SignIn.as_view(), name="login"),
+    path("sign-out/", SignOut.as_view(), name="logout"),
+]

@@ -1,0 +1,73 @@
+"""What stands around every page: the project's name, the sidebar with its counts, whether sending is on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest
+from django.urls import reverse
+
+from core.ui.pages import wants_fragment
+from core.ui.wording import number
+
+# Counting a small table is exact and quick; of a large one the planner's estimate is near enough for a sidebar.
+_SHELL = """
+select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_reason, ''),
+       case when pg_relation_size('profile') < 33554432 then (select count(*) from profile where merged_into is null)
+            else (select greatest(reltuples, 0)::bigint from pg_class where oid = 'profile'::regclass) end,
+       pg_relation_size('profile') < 33554432,
+       (select count(*) from profile_group), (select count(*) from app), (select count(*) from schedule),
+       (select count(*) from profile_property_rule where state <> 'deleted'),
+       (select count(*) from run where state in ('pending', 'running'))
+  from (select 1) always left join project p on p.id = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One entry of the sidebar. `count_label` follows the count for screen readers."""
+
+    label: str
+    icon: str
+    url: str
+    is_current: bool
+    count: str = ""
+    count_label: str = ""
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: nothing for nobody, and nothing for fragments, which have no sidebar."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or wants_fragment(request):
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_SHELL)
+        name, stopped, reason, people, exact, groups, apps, schedules, rules, running = cursor.fetchone()
+    here = request.resolver_match.namespace if request.resolver_match else ""
+
+    def item(label: str, icon: str, place: str, count: str = "", count_label: str = "") -> NavItem:
+        url = reverse("home" if place == "home" else f"{place}:list")
+        current = here == place or (place == "home" and request.path == url)
+        return NavItem(label, icon, url, current, count, count_label)
+
+    about = "" if exact else "about "
+    return {
+        "project_name": name or "Grouparoo",
+        "sending_stopped": stopped,
+        "sending_stopped_reason": reason,
+        "nav": [
+            [
+                item("Home", "house", "home"),
+                item("Profiles", "user", "profiles", f"{about}{number(people)}"),
+                item("Properties", "list", "properties", number(rules)),
+                item("Groups", "blend", "groups", number(groups)),
+            ],
+            [
+                item("Apps", "plug", "apps", number(apps)),
+                item("Schedules", "clock", "schedules", number(schedules)),
+                item("Runs", "refresh-cw", "runs", number(running) if running else "", " running"),
+            ],
+        ],
+    }

@@ -1,0 +1,174 @@
+"""What the pages of groups show: sizes, how they moved, members, the membership log. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from core.accounts import project
+from core.lib.errors import InvalidInput
+from core.ui.counting import Count, Question, count
+from groups.models import Group, GroupKind, GroupMember, GroupMembershipChange, GroupSize
+from groups.sentence import say_leaf
+from groups.tree import Leaf, Node, read_tree
+from profiles import ruleset
+
+Sentence = tuple[tuple[str, bool], ...]  # pieces of text; True marks a leaf of the rules
+
+DAYS = 30
+_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A group with its size now, its sizes of the last 30 days (today's the last), and how it moved in 7 days."""
+
+    group: Group
+    size: Count
+    series: tuple[tuple[date, int], ...]
+    moved: int | None  # None while it is younger than its history
+
+    @property
+    def values(self) -> list[int]:
+        """The sizes alone, for a sparkline."""
+        return [size for _, size in self.series]
+
+    @property
+    def before(self) -> int:
+        """The size that `moved` is compared with."""
+        return self.size.all - (self.moved or 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether its members do not follow its rules yet."""
+        group = self.group
+        return group.kind == GroupKind.CALCULATED and group.calculated_version < group.rules_version
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A group that a profile is in, and since when."""
+
+    group: Group
+    at: datetime
+
+
+def with_sizes(groups: Sequence[Group]) -> list[Sized]:
+    """Sizes of all these groups with three statements, whatever their number."""
+    if not groups:
+        return []
+    today = timezone.localdate()
+    ids = [group.pk for group in groups]
+    sizes: dict[int, list[tuple[date, int]]] = {}
+    history = GroupSize.objects.filter(group_id__in=ids, day__gte=today - timedelta(days=DAYS), day__lt=today)
+    for group_id, day, size in history.order_by("day").values_list("group_id", "day", "size"):
+        sizes.setdefault(group_id, []).append((day, size))
+    now = count({str(pk): Question("group_member where group_id = %s", [pk]) for pk in ids})
+    return [_sized(group, now[str(group.pk)], sizes.get(group.pk, []), today) for group in groups]
+
+
+def moved_most(sized: Sequence[Sized], *, limit: int = 5) -> list[Sized]:
+    """The groups that changed most in seven days, by people."""
+    return sorted(sized, key=lambda each: (-abs(each.moved or 0), -each.size.all, each.group.name))[:limit]
+
+
+def moves_since(at: datetime, group_ids: Sequence[int]) -> Question:
+    """How many joined and left since then."""
+    return Question(
+        "group_membership_change where group_id = any(%s) and at >= %s",
+        [list(group_ids), at],
+        {"joined": "count(*) filter (where joined)", "left": "count(*) filter (where not joined)"},
+    )
+
+
+def groups_of(profile_ids: Sequence[UUID]) -> dict[UUID, list[Joined]]:
+    """The groups each of these profiles is in, by name."""
+    found: dict[UUID, list[Joined]] = {}
+    members = GroupMember.objects.filter(profile_id__in=list(profile_ids)).select_related("group")
+    for member in members.order_by("group__name"):
+        found.setdefault(member.profile_id, []).append(Joined(member.group, member.created_at))
+    return found
+
+
+def member_ids(group_id: int, *, before: UUID | None, limit: int) -> list[tuple[UUID, datetime]]:
+    """Members and when they joined, in falling order of guid; `before` is the last guid of the page above."""
+    members = GroupMember.objects.filter(group_id=group_id)
+    if before is not None:
+        members = members.filter(profile_id__lt=before)
+    return list(members.order_by("-profile_id").values_list("profile_id", "created_at")[:limit])
+
+
+def which_are_members(group_id: int, profile_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of the given profiles that are in the group."""
+    members = GroupMember.objects.filter(group_id=group_id, profile_id__in=list(profile_ids))
+    return set(members.values_list("profile_id", flat=True))
+
+
+def log_of_group(
+    group_id: int, *, before: tuple[datetime, int] | None = None, limit: int
+) -> list[GroupMembershipChange]:
+    """Who joined and left, newest first; `before` is (at, id) of the last row of the page above."""
+    log = GroupMembershipChange.objects.filter(group_id=group_id)
+    if before is not None:
+        log = log.filter(Q(at__lt=before[0]) | Q(at=before[0], id__lt=before[1]))
+    return list(log.order_by("-at", "-id")[:limit])
+
+
+def moves_of_profile(profile_id: UUID, *, limit: int) -> list[GroupMembershipChange]:
+    """The groups a profile joined and left, newest first."""
+    return list(GroupMembershipChange.objects.filter(profile_id=profile_id).order_by("-at", "-id")[:limit])
+
+
+def names(group_ids: Sequence[int]) -> Mapping[int, str]:
+    """Names by id."""
+    return dict(Group.objects.filter(pk__in=set(group_ids)).values_list("pk", "name"))
+
+
+def _sized(group: Group, size: Count, history: list[tuple[date, int]], today: date) -> Sized:
+    if not size.exact and history:
+        size = Count(all=history[-1][1], exact=False)
+    series = (*history, (today, size.all))
+    week_ago = today - _WEEK
+    reference = next((value for day, value in reversed(history) if day <= week_ago), None)
+    return Sized(group, size, series, None if reference is None else size.all - reference)
+
+
+def sentences(groups: Sequence[Group]) -> dict[int, Sentence]:
+    """The rules of each calculated group in words, with one statement for all of them."""
+    calculated = [group for group in groups if group.kind == GroupKind.CALCULATED and group.rules]
+    if not calculated:
+        return {}
+    by_key, region = ruleset.load().by_key, project.current().phone_region
+    found: dict[int, Sentence] = {}
+    for group in calculated:
+        try:
+            tree = read_tree(group.rules, by_key=by_key, region=region)
+        except InvalidInput:  # a rule it reads has just been deleted: there is nothing to say of it any more
+            continue
+        found[group.pk] = (("People ", False), *_say(tree), (".", False))
+    return found
+
+
+def with_sentences(joined: Sequence[Joined]) -> list[tuple[Joined, Sentence]]:
+    """Each group with its rules in words: why someone is in it."""
+    words = sentences([each.group for each in joined])
+    return [(each, words.get(each.group.pk, ())) for each in joined]
+
+
+def _say(part: Node | Leaf) -> Sentence:
+    """A tree in words, as `groups.sentence` says it, with each leaf marked."""
+    if isinstance(part, Leaf):
+        said = say_leaf(part)
+        return (("for whom " if said.startswith(("one of", "none of")) else "whose ", False), (said, True))
+    words: list[tuple[str, bool]] = []
+    for index, child in enumerate(part.children):
+        if index:
+            words.append((" and " if part.match == "all" else " or ", False))
+        nested = isinstance(child, Node)
+        words += [("(", False), *_say(child), (")", False)] if nested else _say(child)
+    return tuple(words)

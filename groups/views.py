@@ -1,0 +1,72 @@
+"""The pages of groups: the list, one group, its members and its log."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from core.accounts.models import Role
+from core.accounts.permissions import role_required
+from core.ui import causes
+from core.ui.pages import PAGE_SIZE, answer, read_guid, read_place, wants_fragment, write_place
+from groups import pages
+from groups.models import Group
+from profiles import queries
+
+_RECENT = 8
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def list_groups(request: HttpRequest) -> HttpResponse:
+    """Every group with its size and how it moved."""
+    groups = list(Group.objects.order_by("name"))
+    context = {"groups": pages.with_sizes(groups), "sentences": pages.sentences(groups)}
+    return answer(request, "groups/list.html", "groups/list.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_group(request: HttpRequest, group_id: int) -> HttpResponse:
+    """One group: its rules in words, its size over time, its members, who joined and left lately."""
+    group = get_object_or_404(Group, pk=group_id)
+    sized = pages.with_sizes([group])[0]
+    rules = queries.rules_in_use()
+    before = read_guid(request.GET.get("before"))
+    found = pages.member_ids(group.pk, before=before, limit=PAGE_SIZE + 1)
+    joined = dict(found[:PAGE_SIZE])
+    people = queries.name_people(queries.by_ids(list(joined)), rules)
+    log = pages.log_of_group(group.pk, limit=_RECENT) if not wants_fragment(request) else []
+    movers = {each.profile.pk: each for each in queries.name_people(queries.by_ids([m.profile_id for m in log]), rules)}
+    named = causes.name_all(move.cause for move in log)
+    context = {
+        "group": group,
+        "sized": sized,
+        "sentence": pages.sentences([group]).get(group.pk),
+        "members": [(person, joined[person.profile.pk]) for person in people],
+        "next_before": found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None,
+        "is_later_page": before is not None,
+        "log": [(move, movers.get(move.profile_id), named.get(move.cause)) for move in log],
+    }
+    return answer(request, "groups/detail.html", "groups/_members.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_log(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Everyone who joined or left, page by page."""
+    group = get_object_or_404(Group, pk=group_id)
+    before = read_place(request.GET.get("before"))
+    found = pages.log_of_group(group.pk, before=before, limit=PAGE_SIZE + 1)
+    log = found[:PAGE_SIZE]
+    people = queries.name_people(queries.by_ids([move.profile_id for move in log]), queries.rules_in_use())
+    movers = {each.profile.pk: each for each in people}
+    named = causes.name_all(move.cause for move in log)
+    context = {
+        "group": group,
+        "log": [(move, movers.get(move.profile_id), named.get(move.cause)) for move in log],
+        "next_before": write_place(log[-1].at, log[-1].pk) if len(found) > PAGE_SIZE else None,
+        "is_later_page": before is not None,
+    }
+    return answer(request, "groups/log.html", "groups/_log.html", context)

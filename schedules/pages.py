@@ -1,0 +1,308 @@
+"""What the pages of schedules and runs show. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import BigIntegerField, Count, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Now
+from django.utils import timezone
+
+from core.accounts.models import User
+from core.ui import causes, charts
+from core.ui.causes import Cause
+from core.ui.wording import duration, number, percent, plural, relative
+from schedules.models import (
+    Direction,
+    ExportRecord,
+    Mode,
+    Run,
+    RunState,
+    Schedule,
+    ScheduleGroup,
+)
+from schedules.progress import Progress, progress_of
+
+UNFINISHED = (RunState.PENDING, RunState.RUNNING)
+_LOOKS = {
+    RunState.PENDING: "wait",
+    RunState.RUNNING: "info",
+    RunState.COMPLETE: "ok",
+    RunState.FAILED: "bad",
+    RunState.STOPPED: "off",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One term of a sum that adds up: its number, its word, a note, and its class in the bar."""
+
+    count: int
+    word: str
+    note: str = ""
+    look: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """A run as lists and pages show it."""
+
+    run: Run
+    progress: Progress
+    look: str
+    word: str
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will change."""
+        return self.run.state not in UNFINISHED
+
+    @property
+    def title(self) -> str:
+        """ "84 % done", or what became of it."""
+        if self.run.state == RunState.COMPLETE:
+            return "Done"
+        if self.is_finished:
+            return f"{self.word} at {self.progress.percent}\u00a0%" if self.progress.percent is not None else self.word
+        if self.run.state == RunState.PENDING:
+            return "About to start"
+        percent_done = self.progress.percent
+        return "Running" if percent_done is None else f"{percent_done}\u00a0% done"
+
+    @property
+    def unit(self) -> str:
+        """What is counted: rows come in, people go out."""
+        return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
+
+    @property
+    def pace(self) -> str:
+        """ "10.9 rows a second"."""
+        return "" if self.progress.rate is None else f"{number(round(self.progress.rate, 1))} {self._many} a second"
+
+    @property
+    def reach(self) -> str:
+        """ "4,680 of 5,595 people"."""
+        done, total = self.progress.done, self.progress.total
+        return f"{number(done)} of {number(total)} {self._many}" if total else f"{number(done)} {self._many} so far"
+
+    @property
+    def took(self) -> float | None:
+        """Seconds it has been running, or ran."""
+        started, ended = self.run.started_at, self.run.finished_at
+        return ((ended or timezone.now()) - started).total_seconds() if started else None
+
+    @property
+    def outcome(self) -> str:
+        """One line for the list: what it did."""
+        counters = self.run.counters
+        if self.run.direction == Direction.IMPORT:
+            told = [(counters.get("created", 0), "new"), (counters.get("changed", 0), "changed")]
+            whole = f"{plural(counters.get('read', 0), 'row')} read"
+        else:
+            told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
+            whole = plural(counters.get("selected", 0), "person", "people")
+        rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
+        return f"{whole}, {rest}" if rest else whole
+
+    @property
+    def rejected(self) -> int:
+        """How many did not go through."""
+        return int(self.run.counters.get("rejected", 0))
+
+    @property
+    def _many(self) -> str:
+        return self.unit.partition(",")[2]
+
+
+def show(run: Run) -> ShownRun:
+    """A run (with its schedule and work) with its progress now."""
+    state = RunState(run.state)
+    return ShownRun(run, progress_of(run, now=timezone.now()), _LOOKS[state], state.label)
+
+
+def runs(*, direction: str = "", state: str = "", schedule: int | None = None) -> QuerySet[Run]:
+    """Runs that fit the filters, the newest first."""
+    found = Run.objects.select_related("schedule", "schedule__app", "work").order_by("-id")
+    if direction in Direction.values:
+        found = found.filter(direction=direction)
+    if state in RunState.values:
+        found = found.filter(state=state)
+    if schedule is not None:
+        found = found.filter(schedule_id=schedule)
+    return found
+
+
+def unfinished() -> list[ShownRun]:
+    """The runs that go on now."""
+    return [show(run) for run in runs().filter(state__in=UNFINISHED)[:10]]
+
+
+def add_up(shown: ShownRun) -> list[Part]:
+    """The whole and the parts that make it: the counters of a run, in figures that add up."""
+    counters: Mapping[str, int] = shown.run.counters
+    if shown.run.direction == Direction.IMPORT:
+        return _import_sum(counters, shown)
+    created, updated, removed = (counters.get(key, 0) for key in ("created", "updated", "removed"))
+    selected, sent = counters.get("selected", 0), counters.get("sent", 0)
+    unchanged, rejected = counters.get("unchanged", 0), counters.get("rejected", 0)
+    return [
+        Part(selected, "people selected" if selected != 1 else "person selected"),
+        Part(sent, "sent", _listed((created, "created"), (updated, "updated"), (removed, "removed"))),
+        Part(unchanged, "unchanged", "the destination has it already" if unchanged else "", "p2"),
+        Part(rejected, "rejected", "see below" if rejected else "", "p3"),
+        Part(max(0, selected - sent - unchanged - rejected), "still owed", "", "p4"),
+    ]
+
+
+def _import_sum(counters: Mapping[str, int], shown: ShownRun) -> list[Part]:
+    read, unchanged, rejected = (counters.get(key, 0) for key in ("read", "unchanged", "rejected"))
+    people = _listed((counters.get("created", 0), "people new"), (counters.get("changed", 0), "changed"))
+    return [
+        Part(read, "rows read" if read != 1 else "row read"),
+        Part(max(0, read - unchanged - rejected), "became events", people),
+        Part(unchanged, "unchanged", "taken before, as they are" if unchanged else "", "p2"),
+        Part(rejected, "rejected", "see below" if rejected else "", "p3"),
+    ]
+
+
+def part_bar(shown: ShownRun, parts: Sequence[Part]) -> str:
+    """The parts side by side, as far as the run has come."""
+    whole = max(parts[0].count, shown.progress.total or 0, 1)
+    label = ", ".join(f"{number(part.count)} {part.word}" for part in parts[1:])
+    return charts.bar([(100 * part.count / whole, part.look) for part in parts[1:]], label=label, tall=True)
+
+
+def describe_trigger(run: Run) -> str:
+    """What started a run: "by its schedule", "by Mia Okafor"."""
+    plain = {"schedule": "by its schedule", "change": "because people changed", "upload": "by an upload"}
+    if run.trigger in plain:
+        return plain[run.trigger]
+    return f"by {causes.name_all([run.trigger])[run.trigger].label}"
+
+
+def rhythm(schedule: Schedule) -> str:
+    """How often: "every 10 min", "at 0 6 * * *", "by hand"."""
+    if schedule.every_minutes:
+        often = f"every {duration(60 * schedule.every_minutes)}"
+    elif schedule.cron:
+        often = f"by the clock, {schedule.cron}"
+    else:
+        often = ""
+    if schedule.after_changes:
+        often = f"{often} and right after a change" if often else "right after a change"
+    return often or "by hand"
+
+
+def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
+    """What a schedule does, in one line."""
+    options: Mapping[str, Any] = schedule.options
+    if schedule.direction == Direction.IMPORT:
+        if options.get("table"):
+            return f"Reads the table {options['table']}"
+        return "Reads the rows of a query" if options.get("query") else "Reads a file"
+    whom = "everyone" if schedule.everyone else " and ".join(groups) if groups else "nobody yet"
+    mode = {Mode.SYNC: "", Mode.ADDITIVE: ", never removing", Mode.ENRICH: ", updating only"}[Mode(schedule.mode)]
+    target = options.get("table") or options.get("path") or options.get("folder") or ""
+    return f"Sends {whom}{f' to {target}' if target else ''}{mode}"
+
+
+def group_names(schedules: Iterable[Schedule]) -> dict[int, list[str]]:
+    """The names of the groups each export sends."""
+    names: dict[int, list[str]] = {}
+    links = ScheduleGroup.objects.filter(schedule__in=[each.pk for each in schedules])
+    for schedule_id, name in links.order_by("id").values_list("schedule_id", "group__name"):
+        names.setdefault(schedule_id, []).append(name)
+    return names
+
+
+def last_runs(schedules: Iterable[Schedule]) -> dict[int, ShownRun]:
+    """The newest run of each schedule."""
+    ids = [schedule.pk for schedule in schedules]
+    newest = runs().filter(schedule_id__in=ids).order_by("schedule_id", "-created_at").distinct("schedule_id")
+    return {run.schedule_id: show(run) for run in newest}
+
+
+def coming(limit: int = 4) -> list[Schedule]:
+    """What starts next by itself."""
+    due = Schedule.objects.filter(enabled=True, next_at__isnull=False).exclude(halted_reason__gt="")
+    return list(due.exclude(runs__state__in=UNFINISHED).order_by("next_at")[:limit])
+
+
+def exports_of_profile(profile_id: UUID) -> list[tuple[ExportRecord, Schedule]]:
+    """Where a profile was sent and how it stands there."""
+    records = list(ExportRecord.objects.filter(profile_id=profile_id).order_by("schedule_id"))
+    schedules = Schedule.objects.select_related("app").in_bulk([record.schedule_id for record in records])
+    return [(record, schedules[record.schedule_id]) for record in records if record.schedule_id in schedules]
+
+
+def exports_of_group(group_id: int) -> list[ScheduleGroup]:
+    """The exports that send a group, and under what name."""
+    return list(ScheduleGroup.objects.filter(group_id=group_id).select_related("schedule", "schedule__app"))
+
+
+def runs_since(at: datetime) -> list[dict[str, Any]]:
+    """Counters of the runs since then, by direction and App, added up in the database."""
+    sums = {
+        key: Sum(Cast(KeyTextTransform(key, "counters"), BigIntegerField()), default=0)
+        for key in ("read", "events", "sent", "rejected", "owed")
+    }
+    found = Run.objects.filter(Q(created_at__gte=at) | Q(finished_at__gte=at, created_at__gte=at - timedelta(days=1)))
+    return [
+        dict(row)
+        for row in found.values("direction", "schedule__app__name").annotate(runs=Count("id"), **sums).order_by("-runs")
+    ]
+
+
+def needing_someone() -> tuple[list[Run], list[Schedule]]:
+    """Schedules that halted, and the failed runs that are still the latest of their schedule."""
+    halted = list(Schedule.objects.filter(halted_reason__gt="").select_related("app").order_by("name"))
+    newest = (
+        Run.objects.filter(schedule__enabled=True, created_at__gte=Now() - timedelta(days=30))
+        .select_related("schedule", "schedule__app", "work")
+        .order_by("schedule_id", "-created_at")
+        .distinct("schedule_id")
+    )
+    known = {schedule.pk for schedule in halted}
+    failed = [run for run in newest if run.state == RunState.FAILED and run.schedule_id not in known]
+    return failed, halted
+
+
+def name_runs(ids: list[str]) -> Mapping[str, Cause]:
+    """The causes "run:12" in words."""
+    found = Run.objects.filter(pk__in=ids).values_list("pk", "schedule__name")
+    return {str(pk): Cause(f"{name}, run {pk}", f"/runs/{pk}/") for pk, name in found}
+
+
+def name_people(ids: list[str]) -> Mapping[str, Cause]:
+    """The causes "person:3" in words."""
+    return {str(user.pk): Cause(str(user)) for user in User.objects.filter(pk__in=ids)}
+
+
+def usual_seconds(run: Run) -> float | None:
+    """How long the last complete runs of the same schedule took, in the middle; None below three of them."""
+    times = (
+        Run.objects.filter(schedule_id=run.schedule_id, state=RunState.COMPLETE, id__lt=run.pk)
+        .order_by("-id")
+        .values_list("started_at", "finished_at")[:9]
+    )
+    took = sorted((end - start).total_seconds() for start, end in times if start and end)
+    return took[len(took) // 2] if len(took) >= 3 else None
+
+
+def explain_halt(schedule: Schedule) -> str:
+    """When it would have run next, for a notice."""
+    return f"Nothing is sent or read until then; it was due {relative(schedule.next_at)}." if schedule.next_at else ""
+
+
+def share(shown: ShownRun) -> str:
+    """ "84 %"."""
+    return "" if shown.progress.percent is None else percent(shown.progress.percent, 100)
+
+
+def _listed(*counted: tuple[int, str]) -> str:
+    return ", ".join(f"{number(count)} {word}" for count, word in counted if count)

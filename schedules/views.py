@@ -1,0 +1,105 @@
+"""The pages of schedules and runs, and what they show on the pages of profiles and groups."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from core.accounts.models import Role
+from core.accounts.permissions import role_required
+from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, wants_fragment
+from schedules import pages
+from schedules.models import Direction, RunState, Schedule
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def list_runs(request: HttpRequest) -> HttpResponse:
+    """Every run, the newest first."""
+    direction, state = request.GET.get("direction", ""), request.GET.get("state", "")
+    schedule = _number(request.GET.get("schedule", ""))
+    found = pages.runs(direction=direction, state=state, schedule=schedule)
+    before = _number(request.GET.get("before", ""))
+    page = list((found if before is None else found.filter(id__lt=before))[: PAGE_SIZE + 1])
+    is_filtered = bool(direction or state or schedule)
+    context = {
+        "runs": [pages.show(run) for run in page[:PAGE_SIZE]],
+        "direction": direction,
+        "state": state,
+        "schedule": Schedule.objects.filter(pk=schedule).first() if schedule else None,
+        "directions": Direction.choices,
+        "states": RunState.choices,
+        "is_filtered": is_filtered,
+        "coming": pages.coming(1) if not page and not is_filtered else [],
+        "next_before": page[PAGE_SIZE - 1].pk if len(page) > PAGE_SIZE else None,
+        "is_later_page": before is not None,
+    }
+    return answer(request, "runs/list.html", "runs/_table.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """One run: how far it has come, figures that add up, what did not go through."""
+    shown = pages.show(get_object_or_404(pages.runs(), pk=run_id))
+    parts = pages.add_up(shown)
+    is_fragment = wants_fragment(request)
+    schedule = shown.run.schedule
+    context = {
+        "shown": shown,
+        "run": shown.run,
+        "schedule": schedule,
+        "parts": parts,
+        "bar": pages.part_bar(shown, parts),
+        "errors": list(shown.run.errors.order_by("-count", "message")),
+        "usual": pages.usual_seconds(shown.run),
+    }
+    if not is_fragment:
+        names = pages.group_names([schedule])
+        context["what"] = pages.describe_schedule(schedule, names.get(schedule.pk, []))
+        context["rhythm"] = pages.rhythm(schedule)
+        context["trigger"] = pages.describe_trigger(shown.run)
+    status = STOP_POLLING if is_fragment and shown.is_finished else 200
+    return answer(request, "runs/detail.html", "runs/_live.html", context, status=status)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def list_schedules(request: HttpRequest) -> HttpResponse:
+    """Every schedule: what it does, how often, how its last run went."""
+    schedules = list(Schedule.objects.select_related("app").order_by("direction", "name"))
+    names, last = pages.group_names(schedules), pages.last_runs(schedules)
+    rows = [
+        (each, pages.describe_schedule(each, names.get(each.pk, [])), pages.rhythm(each), last.get(each.pk))
+        for each in schedules
+    ]
+    context = {
+        "imports": [row for row in rows if row[0].direction == Direction.IMPORT],
+        "exports": [row for row in rows if row[0].direction == Direction.EXPORT],
+    }
+    return answer(request, "schedules/list.html", "schedules/list.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_exports_of_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
+    """Where a profile was sent, for its page."""
+    context = {"guid": guid, "records": pages.exports_of_profile(guid)}
+    return answer(request, "schedules/of_profile.html", "schedules/_of_profile.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_exports_of_group(request: HttpRequest, group_id: int) -> HttpResponse:
+    """The exports that send a group, for its page."""
+    links = pages.exports_of_group(group_id)
+    last = pages.last_runs([link.schedule for link in links])
+    rows = [(link, pages.rhythm(link.schedule), last.get(link.schedule_id)) for link in links]
+    return answer(request, "schedules/of_group.html", "schedules/_of_group.html", {"group_id": group_id, "links": rows})
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 18 else None
