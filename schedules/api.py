@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.http import QueryDict
 from django.utils import timezone
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -155,7 +156,7 @@ class Uploads(APIView):
 
     def post(self, request: Request) -> Response:
         """201 with the run that imports the file; its address tells how far it is."""
-        file, app = request.FILES.get("file"), request.data.get("app")
+        file, app = request.FILES.get("file"), cast("QueryDict", request.data).get("app")
         if file is None:
             raise InvalidInput("Send the CSV as the part “file” of multipart/form-data.", {"file": "This is needed."})
         if not isinstance(app, str) or not app.strip():

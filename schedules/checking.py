@@ -174,7 +174,7 @@ def _check_export(
     if not fields:
         _refuse("fields", "Choose which properties to send to which fields.")
     key_field = options.get("key_field")
-    if key_field not in fields:
+    if not isinstance(key_field, str) or key_field not in fields:
         _refuse("key_field", "Choose the key field: the one of the fields by which the destination knows a person.")
     key_rule = rules[fields[key_field]]
     if not key_rule.is_unique:

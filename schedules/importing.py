@@ -14,6 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, cast
 
 from django.db import DatabaseError, connection, transaction
@@ -205,7 +206,7 @@ class _Reading:
         claim = self._claim(lease, behind, taken.page)
         try:
             if events:
-                process(events, claim=claim, also=lambda result: taken.write(lease, events, result, is_end=True))
+                process(events, claim=claim, also=partial(taken.write, lease, events, is_end=True))
             else:
                 with transaction.atomic():
                     claim.hold(BatchResult())
@@ -226,7 +227,7 @@ class _Reading:
         for part in (events[:middle], events[middle:]):
             try:
                 if part:
-                    process(part, claim=stay, also=lambda result, part=part: taken.write(lease, part, result))
+                    process(part, claim=stay, also=partial(taken.write, lease, part))
             except DatabaseError as error:
                 if not _is_data_at_fault(error):
                     raise

@@ -66,7 +66,7 @@ class TakenPage:
         column = self.source.id_column
         if column:
             return {"row": event.payload.get(self.plan.mapping.get(column, column))}
-        return {"row": int(event.message_id.rpartition(":")[2]) + 1}
+        return {} if self.plan.by_change else {"row": int(event.message_id.rpartition(":")[2]) + 1}
 
     def _move_high_water_mark(self) -> None:
         """Only forward: the pages of the lookback lie behind what an earlier run has reached."""
