@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plugins.contracts import AppSpec, Option, OptionKind
+from plugins.contracts import AppSpec, Option
 from plugins.postgres.destination import PostgresDestination
-from plugins.sql.options import DATABASE, HOST, PASSWORD, STATEMENT_TIMEOUT, USER, port_option
+from plugins.sql.options import DATABASE, HOST, PASSWORD, SSL_MODE, STATEMENT_TIMEOUT, USER, port_option
 
 __all__ = ["Postgres"]
 
@@ -24,18 +24,7 @@ class Postgres(PostgresDestination):
             DATABASE,
             USER,
             PASSWORD,
-            Option(
-                "ssl_mode",
-                "SSL",
-                kind=OptionKind.CHOICE,
-                default="prefer",
-                choices=(
-                    ("disable", "Never"),
-                    ("prefer", "When the server offers it"),
-                    ("require", "Always"),
-                    ("verify-full", "Always, and check the server's certificate"),
-                ),
-            ),
+            SSL_MODE,
             Option("schema", "Schema", placeholder="public", help="Where tables are looked for first."),
             STATEMENT_TIMEOUT,
         ),

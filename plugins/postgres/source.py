@@ -40,7 +40,14 @@ _COLUMN_TYPES: Mapping[str, KeyType] = {
 }
 _TIMES = frozenset({1082, 1114, 1184})
 _NUMBERS = frozenset({20, 21, 23, 700, 701, 1700})
-_DATABASE_GONE, _TOO_SLOW = "3D000", "57014"
+# What the driver makes of infinite times.
+_INFINITIES: Mapping[date, str] = {
+    datetime.max: "infinity",  # noqa: DTZ901 - without a time zone, as the driver gives it
+    datetime.min: "-infinity",  # noqa: DTZ901
+    date.max: "infinity",
+    date.min: "-infinity",
+}
+_TOO_SLOW = "57014"
 _GONE = frozenset({"42P01", "42703", "3F000"})
 _LOST_CLASSES = ("08", "53", "57P", "40", "55P03", "58")
 
@@ -122,18 +129,27 @@ class PostgresSource(SqlSamples, SqlImports, SqlRetrieves):
         host, port = self.options.get("host"), self.options.get("port") or 5432
         database, user = self.options.get("database"), self.options.get("user")
         halts = (
-            (r"password authentication failed|no password supplied|SCRAM|fe_sendauth",
-             f"PostgreSQL refused the password for the user {user}: check the user and the password."),
-            (r'role ".*" does not exist|is not permitted to log in',
-             f"PostgreSQL knows no user {user} that may log in: check the user."),
-            (r'database ".*" does not exist',
-             f"There is no database {database} on {host}: check the database's name."),
-            (r'permission denied for database',
-             f"The user {user} may not connect to the database {database}: grant it CONNECT."),
-            (r"could not translate host name|Name or service not known|nodename nor servname",
-             f"There is no host {host}: check the host's name."),
-            (r"no pg_hba.conf entry",
-             f"PostgreSQL on {host} does not let {user} in from this machine: add a line to its pg_hba.conf."),
+            (
+                r"password authentication failed|no password supplied|SCRAM|fe_sendauth",
+                f"PostgreSQL refused the password for the user {user}: check the user and the password.",
+            ),
+            (
+                r'role ".*" does not exist|is not permitted to log in',
+                f"PostgreSQL knows no user {user} that may log in: check the user.",
+            ),
+            (r'database ".*" does not exist', f"There is no database {database} on {host}: check the database's name."),
+            (
+                r"permission denied for database",
+                f"The user {user} may not connect to the database {database}: grant it CONNECT.",
+            ),
+            (
+                r"could not translate host name|Name or service not known|nodename nor servname",
+                f"There is no host {host}: check the host's name.",
+            ),
+            (
+                r"no pg_hba.conf entry",
+                f"PostgreSQL on {host} does not let {user} in from this machine: add a line to its pg_hba.conf.",
+            ),
             (r"server does not support SSL", f"PostgreSQL on {host} offers no SSL: choose another SSL setting."),
             (r"certificate", f"The certificate of {host} could not be verified: check the SSL setting."),
         )
@@ -141,12 +157,14 @@ class PostgresSource(SqlSamples, SqlImports, SqlRetrieves):
             if re.search(pattern, text):
                 return Halt(sentence)
         if "timeout expired" in text:
-            return Retry(f"{host}:{port} did not answer within {CONNECT_TIMEOUT} seconds: check host, port and firewall.")
+            return Retry(
+                f"{host}:{port} did not answer within {CONNECT_TIMEOUT} seconds: check host, port and firewall."
+            )
         if "Connection refused" in text:
             return Retry(f"Nothing answers at {host}:{port}: check host and port, and that PostgreSQL is running.")
         return Retry(f"PostgreSQL at {host}:{port} could not be reached: {_sentence(text)}")
 
-    # ------------------------------------------------------------ importing
+    # ------------------------------------------------------------ reading records
 
     def after_mark(self, changed: str, id_column: str) -> str:
         return f"({changed}, {id_column}) > (%s, %s)"  # a row comparison starts at the right place of an index
@@ -158,9 +176,9 @@ class PostgresSource(SqlSamples, SqlImports, SqlRetrieves):
 
     def from_row(self, value: Any) -> Any:
         if isinstance(value, datetime):
-            return {datetime.max: "infinity", datetime.min: "-infinity"}.get(value.replace(tzinfo=None), value)
+            return _INFINITIES.get(value.replace(tzinfo=None), value)
         if isinstance(value, date):
-            return {date.max: "infinity", date.min: "-infinity"}.get(value, value)
+            return _INFINITIES.get(value, value)
         return value
 
     # ------------------------------------------------------------ retrieving

@@ -7,9 +7,9 @@ that take one row (exact, most recent, least recent) number the rows of each key
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from plugins.contracts import ColumnAsk, Filter
 from plugins.sql.errors import Refused
@@ -30,8 +30,8 @@ _COMPARISONS: Mapping[str, str] = {"eq": "=", "ne": "<>", "gt": ">", "gte": ">="
 class Words(Protocol):
     """What building column SQL needs from a dialect."""
 
-    placeholder: str
-    text_type: str  # what a column is cast to before text is looked for in it
+    placeholder: ClassVar[str]
+    text_type: ClassVar[str]  # what a column is cast to before text is looked for in it
 
     def quote(self, name: str) -> str: ...
     def quote_table(self, name: str) -> str: ...
@@ -148,14 +148,13 @@ def _one_row_sql(group: Group, words: Words, key: str, source: str) -> str:
     names = "".join(f", _v{place}" for place in range(len(group.asks)))
     rows = "1" if order else f"count(*) over (partition by {key})"
     numbered = f"row_number() over (partition by {key}{' ' + order if order else ''})"
-    return f"select _k, _n{names} from (select {key} as _k, {rows} as _n, {numbered} as _r{columns} {source}) f where _r = 1"
+    inner = f"select {key} as _k, {rows} as _n, {numbered} as _r{columns} {source}"
+    return f"select _k, _n{names} from ({inner}) f where _r = 1"
 
 
 def _grouped_sql(group: Group, words: Words, key: str, source: str) -> str:
     order = _order_sql(group, words)
-    columns = "".join(
-        f", {_aggregate_sql(ask, words, order)} as _v{place}" for place, ask in enumerate(group.asks)
-    )
+    columns = "".join(f", {_aggregate_sql(ask, words, order)} as _v{place}" for place, ask in enumerate(group.asks))
     return f"select {key} as _k, count(*) as _n{columns} {source} group by {key}"
 
 

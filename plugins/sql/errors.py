@@ -1,10 +1,10 @@
 """What can go wrong with one statement, finer than the contract's three errors, for use among the SQL modules.
 
-    PluginError
-    ├── Halt
-    │   └── Refused   the tool refused this statement; `kind` says what that means for a fallback
-    └── Retry
-        └── TooSlow   the statement ran into its time limit
+PluginError
+├── Halt
+│   └── Refused   the tool refused this statement; `kind` says what that means for a fallback
+└── Retry
+    └── TooSlow   the statement ran into its time limit
 """
 
 from __future__ import annotations

@@ -220,10 +220,8 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
             for name, type_ in target.fields.items()
             if name != target.key_field
         ]
-        made = [
-            f"create table if not exists {self._table(target)} "
-            f"({key} {key_sql} not null{''.join(others)}, primary key ({key}))"
-        ]
+        columns = f"({key} {key_sql} not null{''.join(others)}, primary key ({key}))"
+        made = [f"create table if not exists {self._table(target)} {columns}"]
         if self._groups_table(target):
             group = self.quote(GROUP_COLUMN)
             group_sql = self.key_column_types.get("string") or self.column_types["string"]
@@ -258,8 +256,8 @@ def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
                 if target.mode is not SyncMode.ENRICH:
                     plan.gone.append(old)
     plan.names.extend(names)
-    written = {_fold(payload.get(field)) for payload in plan.rows}
-    plan.gone[:] = [key for key in plan.gone if _fold(key) not in written]
+    written = {str(payload.get(field)) for payload in plan.rows}
+    plan.gone[:] = [key for key in plan.gone if str(key) not in written]
     return plan
 
 

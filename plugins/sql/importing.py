@@ -15,7 +15,7 @@ from typing import Any
 
 from core.lib.templates import Variable
 from plugins.base import ImportsRecords
-from plugins.contracts import Halt, Mark, Page, Reject, RecordSource
+from plugins.contracts import Halt, Mark, Page, RecordSource, Reject
 from plugins.sql.app import COUNT_TIMEOUT, SqlApp
 from plugins.sql.errors import TooSlow
 from plugins.sql.marks import as_time, just_before, read_mark, rewind_value, write_mark
@@ -107,7 +107,9 @@ class SqlImports(SqlApp, ImportsRecords):
 
     def check_import_query(self, template: str) -> None:
         """Raise `Reject` when the template is not one read-only SELECT that may be read page by page."""
-        check_select(bind_template(template, self.dialect, lambda variable, _: _only_mark(variable, "null")), self.dialect)
+        check_select(
+            bind_template(template, self.dialect, lambda variable, _: _only_mark(variable, "null")), self.dialect
+        )
 
     # ------------------------------------------------------------ statements
 

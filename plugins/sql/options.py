@@ -8,6 +8,18 @@ HOST = Option("host", "Host", required=True, default="localhost", placeholder="d
 DATABASE = Option("database", "Database", required=True)
 USER = Option("user", "User", required=True)
 PASSWORD = Option("password", "Password", kind=OptionKind.SECRET)
+SSL_MODE = Option(
+    "ssl_mode",
+    "SSL",
+    kind=OptionKind.CHOICE,
+    default="prefer",
+    choices=(
+        ("disable", "Never"),
+        ("prefer", "When the server offers it"),
+        ("require", "Always"),
+        ("verify-full", "Always, and check the server's certificate"),
+    ),
+)
 STATEMENT_TIMEOUT = Option(
     "statement_timeout",
     "Statement timeout",

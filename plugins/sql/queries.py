@@ -105,7 +105,7 @@ def _shape(tree: exp.Query) -> Shape:
     )
 
 
-def _aggregates(column: exp.Expression) -> bool:
+def _aggregates(column: exp.Expr) -> bool:
     """Whether a select-list item is an aggregate of this SELECT, and not one of a subquery or a window."""
     for node in column.walk(prune=lambda node: isinstance(node, (exp.Subquery, exp.Window, exp.Exists))):
         if isinstance(node, exp.AggFunc) and not isinstance(node.parent, exp.Window):
@@ -157,9 +157,7 @@ def _bind_token(match: re.Match[str], dialect: str, render: Render, escape: Call
     if kind == "comment":
         return " "
     if kind in ("braces", "open"):
-        (variable,) = split(token)
-        assert isinstance(variable, Variable)  # the lexer found both braces, and `split` raised for a lonely one
-        return render(variable, False)
+        return "".join(render(part, False) for part in split(token) if isinstance(part, Variable))
     parts = list(split(token))
     found = [part for part in parts if isinstance(part, Variable)]
     if not found:

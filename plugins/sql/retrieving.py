@@ -30,7 +30,7 @@ Ask = QueryAsk | ColumnAsk
 Profiles = Sequence[Mapping[str, Any]]
 
 
-class CannotWrap(Exception):
+class CannotWrap(Exception):  # noqa: N818
     """This dialect cannot put the query into a larger statement; the text says why, for the rule's page."""
 
 
@@ -200,10 +200,8 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
 
         text = bind_template(ask.template, self.dialect, render, escape=self.escape)
         shape = self._check(text)
-        if shape.one_row:
-            sql = f"({text})"
-        else:
-            sql = self.rows_of(text, shape, None if ask.is_array else 2)
+        limit = None if ask.is_array else 2
+        sql = f"({text})" if shape.one_row else self.rows_of(text, shape, limit)
         if used:
             present = " and ".join(dict.fromkeys(f"_keys.{column.name} is not null" for column in used))
             sql = f"case when {present} then {sql} end"
@@ -273,8 +271,8 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
             if first is not None and isinstance(ask, QueryAsk):
                 self._ways[ask.template] = (way, first.reason)
             return answer
-        assert first is not None
-        return Answer(ask.rule, error=first.reason, gone=isinstance(first, Refused) and first.kind is RefusalKind.GONE)
+        gone = isinstance(first, Refused) and first.kind is RefusalKind.GONE
+        return Answer(ask.rule, error=first.reason if first is not None else "The rule could not be asked.", gone=gone)
 
     def _ways_from(self, ask: Ask) -> Iterator[tuple[str, Callable[[Any, Profiles], Answer]]]:
         ways: list[tuple[str, Callable[[Any, Profiles], Answer]]] = [
@@ -291,21 +289,20 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
     def _ask_singly(self, ask: QueryAsk, profiles: Profiles, size: int) -> Answer:
         """By single queries with bound values, `size` of them joined by UNION ALL in a statement."""
         sql, keys = self._single(ask)
-        wanted = [place for place, profile in enumerate(profiles) if all(profile.get(key) is not None for key, _ in keys)]
+        wanted = [
+            place for place, profile in enumerate(profiles) if all(profile.get(key) is not None for key, _ in keys)
+        ]
         rows: list[list[Any] | None] = [None] * len(profiles)
         for start in range(0, len(wanted), size):
             places = wanted[start : start + size]
             text = " union all ".join(f"select {place} as i, t.* from ({sql}) t" for place in range(len(places)))
-            values = [
-                self.bind_value(profiles[place][key], quoted=quoted) for place in places for key, quoted in keys
-            ]
+            values = [self.bind_value(profiles[place][key], quoted=quoted) for place in places for key, quoted in keys]
             _, found = self.query(text, values)
-            for place in places:
-                rows[place] = []
+            lists: list[list[Any]] = [[] for _ in places]
             for row in found:
-                kept = rows[places[row[0]]]
-                assert kept is not None
-                kept.append(row[1])
+                lists[row[0]].append(row[1])
+            for place, kept in zip(places, lists, strict=True):
+                rows[place] = kept
         return _from_rows(ask, rows)
 
     def _single(self, ask: QueryAsk) -> tuple[str, list[tuple[str, bool]]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy
+from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.reflection import ObjectKind
 
 from plugins.base import GivesSamples, TestsConnection
@@ -13,9 +14,10 @@ from plugins.contracts import Column, PluginError, Sample, Table, TestResult
 from plugins.sql.app import SqlApp
 
 # The nearest value type, first match wins; everything else is a string.
-_VALUE_TYPES: tuple[tuple[type[sqlalchemy.types.TypeEngine[object]], str], ...] = (
+_VALUE_TYPES: tuple[tuple[type[sqlalchemy.types.TypeEngine[Any]], str], ...] = (
     (sqlalchemy.types.Boolean, "boolean"),
     (sqlalchemy.types.Integer, "integer"),
+    (mysql.YEAR, "integer"),
     (sqlalchemy.types.Numeric, "float"),
     (sqlalchemy.types.Float, "float"),
     (sqlalchemy.types.DateTime, "date"),
@@ -48,7 +50,6 @@ class SqlSamples(SqlApp, TestsConnection, GivesSamples):
                 columns = inspector.get_multi_columns(schema=schema, kind=ObjectKind.ANY)
                 keys = inspector.get_multi_pk_constraint(schema=schema, kind=ObjectKind.TABLE)
                 for at, described in columns.items():
-                    key = keys.get(at) or {}
                     found.append(
                         Table(
                             name=at[1] if schema is None else f"{schema}.{at[1]}",
@@ -56,7 +57,7 @@ class SqlSamples(SqlApp, TestsConnection, GivesSamples):
                                 Column(column["name"], value_type(column["type"]), _type_text(column["type"]))
                                 for column in described
                             ),
-                            primary_key=tuple(key.get("constrained_columns") or ()),
+                            primary_key=tuple(keys[at]["constrained_columns"]) if at in keys else (),
                         )
                     )
         return sorted(found, key=lambda table: table.name)
@@ -75,6 +76,8 @@ class SqlSamples(SqlApp, TestsConnection, GivesSamples):
 
 def value_type(type_: sqlalchemy.types.TypeEngine[object]) -> str:
     """The product's value type that is nearest to a column's type."""
+    if getattr(type_, "display_width", None) == 1 and isinstance(type_, mysql.TINYINT):
+        return "boolean"  # what MySQL makes of BOOLEAN
     return next((name for kind, name in _VALUE_TYPES if isinstance(type_, kind)), "string")
 
 
