@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection
@@ -44,7 +45,7 @@ def slot(app_id: int, seconds: float = 120) -> Iterator[bool]:
 
 
 def _take(app_id: int, *, token: UUID, seconds: float) -> bool:
-    given = {"app": app_id, "token": token, "lease": timedelta(seconds=seconds)}
+    given: dict[str, Any] = {"app": app_id, "token": token, "lease": timedelta(seconds=seconds)}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, given)
         if cursor.fetchone() is not None:

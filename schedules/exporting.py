@@ -44,11 +44,41 @@ SLOT_SECONDS = 120
 MOST_FAILURES = 5  # slices in a row that end in an error of our own before the run has failed
 _WAITS = (5, 15, 60, 300)  # seconds, when the destination takes nothing at all
 _NO_SLOT_SECONDS = 1.0
+_CHANGES_SECONDS = 5
 
 
 def work_slice() -> bool:
     """Work on the next export run for one slice; whether it is worth coming back at once."""
     return leases.run_slice(Direction.EXPORT.value, _Worker())
+
+
+# Rows to be tried again, or an export that follows changes and has some to read. Right after a change still leaves a
+# few seconds between two runs, so that what comes in one by one goes out together.
+_DUE = """
+    select s.id from schedule s
+      join app a on a.id = s.app_id and a.paused_at is null
+      left join export_cursor c on c.schedule_id = s.id and c.mapping_version = s.mapping_version
+     where s.direction = 'export' and s.enabled and s.halted_reason = ''
+       and not exists (select from run r where r.schedule_id = s.id and r.state in ('pending', 'running'))
+       and (exists (select from export_record e where e.schedule_id = s.id and e.state in ('owed', 'sent')
+                       and e.next_at <= clock_timestamp())
+            or s.after_changes
+               and not exists (select from run r where r.schedule_id = s.id
+                                  and r.created_at > clock_timestamp() - %(pause)s * interval '1 second')
+               and (c.mark is null
+                    or exists (select from profile_change l where l.xid >= c.mark and l.xid < %(horizon)s)
+                    or exists (select from group_membership_change l where l.xid >= c.mark and l.xid < %(horizon)s)))
+     order by s.id limit 100
+"""
+
+
+def find_due() -> list[int]:
+    """The exports that should run now though their rhythm does not say so: for retries, or right after a change."""
+    if project.current().sending_stopped:
+        return []
+    with connection.cursor() as database:
+        database.execute(_DUE, {"pause": _CHANGES_SECONDS, "horizon": cursor.read_horizon()})
+        return [row[0] for row in database.fetchall()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,7 @@ def record(
     by_kind: dict[OutcomeKind, list[tuple[OwedRow, Outcome]]] = {}
     for row, outcome in answers:
         by_kind.setdefault(outcome.kind, []).append((row, outcome))
-    given = {"schedule": schedule_id, "attempt": attempt_id}
+    given: dict[str, Any] = {"schedule": schedule_id, "attempt": attempt_id}
     with connection.cursor() as cursor:
         if accepted := by_kind.get(OutcomeKind.ACCEPTED):
             cursor.execute(_ACCEPT, {**given, "ids": [row.profile for row, _ in accepted]})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -189,9 +190,9 @@ def compute_wanted(plan: ExportPlan) -> None:
     analyze("export_wanted")
 
 
-def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, str]]:
+def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, Any]]:
     """SQL for the object of all fields, and its parameters."""
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     parts = []
     for start in range(0, len(fields), _FIELDS_PER_OBJECT):
         pairs = []
