@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from django.utils import timezone
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM
 from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, ProfileExport, Reject, Retry
-from schedules import exporting, runs
+from profiles.models import Profile
+from schedules import exporting, runs, schedules_store
 from schedules.models import ExportRecord, Run, RunError, RunState
 from tests.schedules.destinations import (
     Memory,
@@ -139,10 +143,6 @@ def test_everyone_goes_where_the_schedule_says_so(world: World) -> None:
 
 
 def test_a_changed_mapping_compares_everyone(world: World) -> None:
-    from dataclasses import replace
-
-    from schedules import schedules_store
-
     world.people(ALICE, BOB)
     schedule = world.export()
     export(schedule)
@@ -176,11 +176,9 @@ def test_more_than_one_step_of_everything_arrives_once(world: World, monkeypatch
 
 
 def test_a_profile_that_is_gone_is_removed_by_a_full_comparison(world: World) -> None:
-    alice, bob = world.people(ALICE, BOB)
+    _, bob = world.people(ALICE, BOB)
     schedule = world.export()
     export(schedule)
-    from profiles.models import Profile
-
     Profile.objects.filter(guid=bob).delete()
     schedule.cursor.delete()
     assert counted(export(schedule)) == {"selected": 2, "sent": 1, "unchanged": 1, "removed": 1}
@@ -287,8 +285,6 @@ def test_a_merged_profile_gives_its_row_to_the_winner_without_a_removal(world: W
     schedule = world.export()
     export(schedule)
     shelf().calls.clear()
-    from profiles.models import Profile
-
     Profile.objects.filter(guid=alice).update(merged_into=twin)
     world.change(alice)
     world.change(twin, email="alice@example.com")
@@ -484,8 +480,6 @@ def test_nothing_leaves_while_sending_is_stopped(world: World) -> None:
 
 
 def test_nothing_leaves_through_a_paused_app(world: World) -> None:
-    from django.utils import timezone
-
     world.people(ALICE)
     schedule = world.export()
     run = start(schedule)
