@@ -20,12 +20,12 @@ def say_leaf(leaf: Leaf) -> str:
     """Such as: Lifetime value is greater than 0."""
     operator, name = leaf.operator, leaf.label
     template = operator.sentence
-    if leaf.is_array and operator.form is not Form.WHOLE and operator.on_single:
-        name = f"{'none' if operator.negated else 'any'} of {leaf.label}"
+    if _asks_items(leaf):
+        name = f"{'none' if operator.negated else 'one'} of {leaf.label}"
         template = (operator.negated or operator).sentence
     said = template.format(name=name, value=say_argument(leaf))
     if operator.is_negative and not leaf.include_null:
-        said += ", leaving out people without a value"
+        said += " (and is known)"
     return said
 
 
@@ -52,9 +52,14 @@ def say_span(span: Span) -> str:
 
 def _say(part: Node | Leaf) -> str:
     if isinstance(part, Leaf):
-        return f"whose {say_leaf(part)}"
-    said = [f"({_say(child)})" if isinstance(child, Node) else _say(child) for child in part.children]
-    return (" and " if part.match == "all" else " or ").join(said)
+        return f"{'for whom' if _asks_items(part) else 'whose'} {say_leaf(part)}"
+    parts = [f"({_say(child)})" if isinstance(child, Node) else _say(child) for child in part.children]
+    return (" and " if part.match == "all" else " or ").join(parts)
+
+
+def _asks_items(leaf: Leaf) -> bool:
+    """Whether it asks about each item of an array with an operator that single values have too."""
+    return leaf.is_array and leaf.operator.on_single and leaf.operator.form is not Form.WHOLE
 
 
 def _say_value(value: Any, type_name: str) -> str:
