@@ -24,7 +24,7 @@ def read_text(name: str, *, default: str = "") -> str:
     """Return the value, or `default` when the variable is missing or empty."""
     try:
         return str(env.str(name, default="")).strip() or default
-    except ImproperlyConfigured as error:
+    except OSError as error:
         raise ImproperlyConfigured(f"{name}_FILE names a file that cannot be read: {error}") from error
 
 

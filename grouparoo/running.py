@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from grouparoo.settings import QUEUES
+from django.conf import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -27,11 +27,11 @@ def web_command(*, host: str, port: int, processes: int) -> list[str]:
     ]
 
 
-def worker_command(*, processes: int, queues: Sequence[str] = QUEUES) -> list[str]:
-    """Run tasks of `queues`, `processes` at a time."""
+def worker_command(*, processes: int, queues: Sequence[str] = ()) -> list[str]:
+    """Run tasks of `queues` (none named: of all), `processes` at a time."""
     return [
-        *(sys.executable, "-m", "celery", "--workdir", str(PROJECT), "-A", "grouparoo", "worker"),
-        *("--concurrency", str(processes), "--queues", ",".join(queues)),
+        *(sys.executable, "-m", "celery", "--quiet", "--workdir", str(PROJECT), "-A", "grouparoo", "worker"),
+        *("--concurrency", str(processes), "--queues", ",".join(queues or settings.QUEUES)),
         *("--hostname", f"worker-{uuid.uuid4().hex[:8]}@%h", "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
@@ -40,7 +40,7 @@ def worker_command(*, processes: int, queues: Sequence[str] = QUEUES) -> list[st
 def beat_command() -> list[str]:
     """Wake the sweeps up. It keeps no file: when what is due stands in rows, and any number of beats may run."""
     return [
-        *(sys.executable, "-m", "celery", "--workdir", str(PROJECT), "-A", "grouparoo", "beat"),
+        *(sys.executable, "-m", "celery", "--quiet", "--workdir", str(PROJECT), "-A", "grouparoo", "beat"),
         *("--scheduler", "celery.beat:Scheduler", "--loglevel", "WARNING", "--pidfile="),
     ]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import io
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -88,13 +88,19 @@ def serve(
 
 
 def wait_for_web(host: str, port: int, *, stop: threading.Event) -> bool:
-    """Return True when the web address takes connections, False when everything is asked to stop before."""
+    """Return True when the web address answers, whatever it says; False when everything is asked to stop before."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while time.monotonic() < deadline and not stop.wait(0.1):
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.settimeout(1)
-            if probe.connect_ex((host, port)) == 0:
-                return True
+        connection = http.client.HTTPConnection(host, port, timeout=10)
+        try:
+            connection.request("HEAD", "/")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            continue
+        else:
+            return True
+        finally:
+            connection.close()
     if stop.is_set():
         return False
     raise TimeoutError(f"The web process did not answer at {host}:{port} within {ANSWER_SECONDS} s.")
