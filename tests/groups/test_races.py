@@ -216,6 +216,25 @@ def test_two_workers_share_recalculations_without_doing_anything_twice(
         assert members(group) == {guid for place, guid in enumerate(guids) if place % 3 > n} == logged(group)
 
 
+def test_a_sweep_waits_for_a_batch_whose_dates_it_cannot_see_yet(run: Callable[..., Future[None]]) -> None:
+    seen = make_rule("seen", "date")
+    alice, bob = make_profiles([{}, {}])
+    value = {"amount": 1, "unit": "hours"}
+    group = calculated("Lately", {"property": "seen", "operator": "in_the_past", "value": value})
+    recalculate_all()
+    passing = timezone.now() - timedelta(hours=1) + timedelta(milliseconds=300)
+    with batch(bob, seen, stored_date(passing)):
+        refresh(bob, seen)
+    with batch(alice, seen, stored_date(passing)):
+        refresh(alice, seen)
+        assert alice in members(group)
+        wait_until(lambda: timezone.now() - timedelta(hours=1) > passing, what="the dates have passed the boundary")
+        sweeping = run(boundaries.sweep)
+        wait_until(lambda: somebody_waits_for_a_lock() or sweeping.done(), what="the sweep waits for the batch")
+    sweeping.result(timeout=10)
+    assert members(group) == set() == logged(group)
+
+
 def test_sweeps_beside_batches_leave_nobody_behind(run: Callable[..., Future[None]]) -> None:
     seen = make_rule("seen", "date")
     guids = make_profiles([{} for _ in range(100)])
