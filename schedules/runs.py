@@ -112,6 +112,18 @@ def start_due() -> int:
     return started
 
 
+def start_each(schedule_ids: Iterable[int], *, trigger: str) -> int:
+    """Start a run of each of these schedules that has none unfinished; how many were started."""
+    started = 0
+    for schedule_id in schedule_ids:
+        try:
+            start_run(schedule_id, trigger=trigger, actor=SYSTEM)
+            started += 1
+        except (Refused, NotFound) as reason:  # it was started, paused or deleted a moment ago
+            log.info("%s", reason.message)
+    return started
+
+
 def stop_run(run_id: int, *, actor: Actor) -> None:
     """Ask for a stop; whoever works on the run sees it at the next page or batch. What was done stays."""
     run = _find(run_id)

@@ -132,11 +132,14 @@ def unfinished_runs() -> QuerySet[Run]:
 
 
 def find_due(now: datetime) -> list[Schedule]:
-    """Schedules whose time has come and that may start: not running, not halted, their App not paused.
+    """Schedules whose time has come and that may start: not running, not halted, their App not paused, and exports
+    only while sending is not stopped.
 
     One whose time comes while it still runs is due as soon as that run has ended, once.
     """
     due = Schedule.objects.filter(enabled=True, next_at__lte=now, halted_reason="", app__paused_at__isnull=True)
+    if project.current().sending_stopped:
+        due = due.filter(direction=Direction.IMPORT)
     return list(due.filter(~Exists(unfinished_runs())).order_by("next_at", "id")[:100])
 
 

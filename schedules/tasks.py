@@ -5,13 +5,14 @@ from __future__ import annotations
 from celery import shared_task
 
 from core.work.wake import wake
-from schedules import importing, runs
+from schedules import exporting, importing, runs
 
 
 @shared_task(name="schedules.start_due")
 def start_due() -> None:
-    """Start a run of every schedule whose time has come."""
+    """Start a run of every schedule whose time has come, and of every export that has something to send now."""
     runs.start_due()
+    runs.start_each(exporting.find_due(), trigger="change")
 
 
 @shared_task(name="schedules.import_slice")
@@ -19,3 +20,10 @@ def import_slice() -> None:
     """Work on one import run for a slice."""
     if importing.work_slice():
         wake("imports")
+
+
+@shared_task(name="schedules.export_slice")
+def export_slice() -> None:
+    """Work on one export run for a slice."""
+    if exporting.work_slice():
+        wake("exports")

@@ -57,7 +57,7 @@ def test_a_column_named_like_a_property_that_another_column_feeds_is_kept_apart(
         (Decimal(12), 12),
         (Decimal("1E+3"), 1000),
         (Decimal("123456789.123456789012345"), "123456789.123456789012345"),
-        (Decimal("9007199254740993"), 9007199254740993),
+        (Decimal(9007199254740993), 9007199254740993),
         (Decimal("1E+30"), "1E+30"),
         (Decimal("NaN"), "NaN"),
         (float("inf"), "inf"),
