@@ -5,8 +5,9 @@ A call that fails as a whole is split until the rows at fault are alone, so one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from plugins.base import ExportsProfiles, ReadsBack
 from plugins.contracts import (
@@ -75,8 +76,8 @@ def settle(app: ReadsBack, target: Target, rows: Sequence[OwedRow]) -> list[Owed
     return [row for row in rows if _arrived(row, asked[row.profile], found, target.key_field)]
 
 
-def _arrived(row: OwedRow, asked: Held | None, found: object, key_field: str) -> bool:
-    if asked is None or row.may_hold or not isinstance(found, dict):
+def _arrived(row: OwedRow, asked: Held | None, found: Mapping[Any, Any], key_field: str) -> bool:
+    if asked is None or row.may_hold:
         return False
     there = found.get(asked.payload[key_field])
     if row.owed is None:
