@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -82,9 +83,14 @@ def serve(
             futures.append(pool.submit(follow))
             futures[0].add_done_callback(note_end)
 
-        supervisor.run(when_started=start_to_follow)
+        supervisor.run(when_started=start_to_follow, until=is_left_by_make(os.getppid()))
         for future in futures:
             future.result()
+
+
+def is_left_by_make(parent: int) -> Callable[[], bool]:
+    """Return a question: were we started by make, and has make been killed since?"""
+    return lambda: "MAKELEVEL" in os.environ and os.getppid() != parent
 
 
 def wait_for_web(host: str, port: int, *, stop: threading.Event) -> bool:

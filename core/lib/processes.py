@@ -118,16 +118,17 @@ class Supervisor:
         self.width = max(len(program.name) for program in programs)
         self.stop_asked = threading.Event()
 
-    def run(self, *, when_started: Callable[[], None] | None = None) -> None:
-        """Keep the programs running until SIGINT, SIGTERM or SIGHUP, then end them all."""
+    def run(self, *, when_started: Callable[[], None] | None = None, until: Callable[[], bool] = lambda: False) -> None:
+        """Keep the programs running until SIGINT, SIGTERM, SIGHUP or `until()` holds, then end them all."""
         before = {number: signal.signal(number, self.ask_to_stop) for number in STOP_SIGNALS}
         try:
             with ProcessGroup() as group:
                 self.look_after(group)
                 if when_started is not None:
                     when_started()
-                while not self.stop_asked.wait(LOOK_SECONDS):
+                while not self.stop_asked.wait(LOOK_SECONDS) and not until():
                     self.look_after(group)
+                self.stop_asked.set()
                 self.write("Stopping.")
         finally:
             for number, handler in before.items():

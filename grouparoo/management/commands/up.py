@@ -31,7 +31,9 @@ class Command(BaseCommand):
         def announce(address: str, stop: threading.Event) -> None:
             screen.write(f"\nGrouparoo is up: {address}   (Ctrl-C stops it)")
             if not anyone:
-                screen.write("Nobody can sign in yet: python manage.py createuser --email you@example.com --role admin\n")
+                screen.write(
+                    "Nobody can sign in yet: python manage.py createuser --email you@example.com --role admin\n"
+                )
 
         port = choose_port(options["port"], host=options["host"])
         serve(host=options["host"], port=port, write=screen.write, when_up=announce)
