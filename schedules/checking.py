@@ -20,7 +20,8 @@ from schedules.models import Direction, Mode
 from schedules.rows import find_columns
 
 _SOURCES = ("table", "query", "path")
-_OWN_OPTIONS = frozenset({*_SOURCES, "changed_column", "id_column", "may_create", "lookback", "event_type"})
+_UPLOADED = "uploaded"  # tells the plugin that the path is one of ours; never taken from a person
+_OWN_OPTIONS = frozenset({*_SOURCES, "changed_column", "id_column", "may_create", "lookback", "event_type", _UPLOADED})
 _LONGEST_LOOKBACK = 366 * 24 * 3600
 _FIELD_LENGTH = 200
 
@@ -49,15 +50,18 @@ def check_content(
     return dict(options)
 
 
-def source_of(options: Mapping[str, Any], *, path: str = "") -> RecordSource:
-    """What an import with these options reads; `path` is the file of one run."""
+def source_of(options: Mapping[str, Any], *, upload: str = "") -> RecordSource:
+    """What an import with these options reads; `upload` is the path of the file that was brought for one run."""
+    rest = {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
+    if upload:
+        return RecordSource(path=upload, options={**rest, _UPLOADED: True})
     return RecordSource(
         table=options.get("table", ""),
         query=options.get("query", ""),
-        path=path or options.get("path", ""),
+        path=options.get("path", ""),
         changed_column=options.get("changed_column", ""),
         id_column=options.get("id_column", ""),
-        options={key: value for key, value in options.items() if key not in _OWN_OPTIONS},
+        options=rest,
     )
 
 
@@ -130,7 +134,7 @@ def _read_one(app: App, options: Mapping[str, Any]) -> Page:
 
 
 def _clean_import_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned = {key: value for key, value in options.items() if value not in (None, "")}
+    cleaned = {key: value for key, value in options.items() if value not in (None, "") and key != _UPLOADED}
     if sum(bool(cleaned.get(name)) for name in _SOURCES) > 1:
         _refuse("options", "Choose one thing to read: a table, a query or a path.")
     for name in (*_SOURCES, "changed_column", "id_column", "event_type"):

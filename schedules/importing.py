@@ -121,7 +121,7 @@ def _is_data_at_fault(error: DatabaseError) -> bool:
 
 def _open(lease: Lease) -> _Reading:
     run = Run.objects.select_related("schedule__app").get(pk=int(lease.subject))
-    source = source_of(run.schedule.options, path=run.options.get("path", ""))
+    source = source_of(run.schedule.options, upload=run.options.get("path", ""))
     place = _Place.read(lease.mark)
     if place is None or lease.mark["run"] != run.pk:
         place = _begin(lease, run, source, earlier=place)

@@ -21,9 +21,9 @@ from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound
 from plugins import registry
 from plugins.base import ImportsRecords, RetrievesProperties
-from plugins.contracts import PluginError, RecordSource
+from plugins.contracts import PluginError
 from schedules import runs, schedules_store
-from schedules.checking import has_source
+from schedules.checking import has_source, source_of
 from schedules.headers import match_columns
 from schedules.models import Direction, Run, Schedule
 from schedules.schedules_store import ScheduleData
@@ -99,9 +99,10 @@ def _store(file: IO[bytes], name: str) -> Path:
 
 
 def _check_file(app: App, path: Path) -> None:
+    source = source_of({}, upload=str(path))
     try:
         with connect(app.pk) as connected:
-            page = cast("ImportsRecords", connected).read_page(RecordSource(path=str(path)), after=None, limit=1)
+            page = cast("ImportsRecords", connected).read_page(source, after=None, limit=1)
     except PluginError as error:
         raise InvalidInput(error.reason, {"file": error.reason}) from None
     match_columns(page.columns, app_id=app.pk)
