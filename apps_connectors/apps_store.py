@@ -106,9 +106,6 @@ def test_app(app_id: int) -> TestResult:
     return result
 
 
-test_app.__test__ = False  # type: ignore[attr-defined]  not a pytest function
-
-
 def rotate_secrets(*, actor: Actor) -> int:
     """Encrypt every App's secrets with the newest key; how many Apps have some. Raises UnreadableSecrets."""
     with transaction.atomic():

@@ -31,3 +31,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ALLOWED_HOSTS = ["*"]
 LOG_LEVEL = "WARNING"
 GROUPAROO_ALLOW_PRIVATE_HOSTS = True
+WHITENOISE_AUTOREFRESH = True  # nothing is collected for tests
