@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core.accounts import project
@@ -14,7 +13,7 @@ from core.lib.clock import from_us, to_us
 from core.lib.json import NotStorable, dumps
 from events import store
 from events.envelope import InboundEvent, event_key
-from profiles.properties import Fact, type_payload
+from profiles.properties import type_payload
 from profiles.resolution import Arrival
 from profiles.ruleset import RuleSet
 
@@ -74,7 +73,9 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
         arrival = Arrival(
             cause=f"event:{event_id}",
             as_of_us=_own_time_us(event),
-            facts=_facts(event, ruleset, blocked=blocked),
+            facts=type_payload(
+                event.payload, ruleset, saves=event.saves, answered=event.carried or (), blocked=blocked
+            ),
             new_guid=ids[2 * index + 1],
             may_create=event.may_create,
         )
@@ -83,15 +84,6 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
             if fact.rejected:
                 result.errors.append((index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
     return items
-
-
-def _facts(event: InboundEvent, ruleset: RuleSet, *, blocked: Collection[str]) -> list[Fact]:
-    """What the payload says. What a carried answer says too is left to that, except who it is about."""
-    facts = type_payload(event.payload, ruleset, saves=event.saves, blocked=blocked)
-    carried: Any = event.carried
-    if not carried:
-        return facts
-    return [fact for fact in facts if fact.rule.is_unique or fact.rule.key not in carried]
 
 
 def _own_time_us(event: InboundEvent) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from profiles.hydration import Fetched
@@ -35,14 +35,17 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
         return
     for person in people:
         answers = fetched.values.get(person.guid, {})
-        for rule, raw in _in_rule_order(answers, asked):
-            fact = _fact(rule, raw, person, owners)
+        for key, rule in asked.items():
+            if key not in answers:
+                continue
+            if person.is_blank(rule):
+                value, rejected = type_value(rule, answers[key])
+                if rejected is None:
+                    person.take_first(key, value)
+                    continue
+            fact = _fact(rule, answers[key], person, owners)
             take_value(fact, person, owners, as_of=fetched.as_of_us, cause=None, now_us=now_us)
-        person.finish_hydration(asked, answered=set(answers), hydrated_us=fetched.as_of_us)
-
-
-def _in_rule_order(answers: dict[str, Any], asked: dict[str, Rule]) -> Iterator[tuple[Rule, Any]]:
-    return ((rule, answers[key]) for key, rule in asked.items() if key in answers)
+        person.finish_hydration(asked, answered=answers.keys(), hydrated_us=fetched.as_of_us)
 
 
 def _fact(rule: Rule, raw: Any, person: Person, owners: Owners) -> Fact:

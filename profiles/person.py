@@ -6,6 +6,7 @@ The pipeline reads people in bulk, changes them here in memory by one rule (the 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -81,11 +82,24 @@ class Person:
                 del self.meta[key]
         return True
 
-    def finish_hydration(self, asked: dict[str, Rule], *, answered: set[str], hydrated_us: int) -> None:
+    def is_blank(self, rule: Rule) -> bool:
+        """Whether nothing at all is known of a plain property of someone new: the first answer needs no judging.
+
+        Most answers of a first load are of this kind, so they take this short way.
+        """
+        return self.row_version is None and not rule.is_unique and rule.key not in self.values and rule.key not in self.meta
+
+    def take_first(self, key: str, value: Any) -> None:
+        """Take the first answer for a property that `is_blank`."""
+        if value is not None:
+            self.before[key] = None
+            self.values[key] = value
+
+    def finish_hydration(self, asked: dict[str, Rule], *, answered: Collection[str], hydrated_us: int) -> None:
         """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
         if self.hydrated_us is not None and hydrated_us <= self.hydrated_us:
             return
-        for key in asked.keys() - answered:
+        for key in asked.keys() - set(answered):
             entry = self.meta.get(key)
             if meta.get(entry, meta.AS_OF) is None:
                 kept = list(entry or [])

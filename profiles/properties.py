@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -42,14 +43,24 @@ def type_value(rule: Rule, value: Any) -> tuple[Any, list[str] | None]:
 
 
 def type_payload(
-    payload: Mapping[str, Any], ruleset: RuleSet, *, saves: Collection[str] | None, blocked: Collection[str]
+    payload: Mapping[str, Any],
+    ruleset: RuleSet,
+    *,
+    saves: Collection[str] | None,
+    answered: Collection[str],
+    blocked: Collection[str],
 ) -> list[Fact]:
-    """The facts of one payload: every key that has a rule and may be saved, in payload order."""
+    """The facts of one payload: every key that has a rule and may be saved, in payload order.
+
+    What is `answered` by the source itself is left to that answer, except who the event is about.
+    """
     by_key = ruleset.by_key
     facts = []
     for key, raw in payload.items():
         rule = by_key.get(key)
         if rule is None or (saves is not None and key not in saves):
+            continue
+        if key in answered and not rule.is_unique:
             continue
         value, rejected = type_value(rule, raw)
         identity = None
@@ -95,14 +106,14 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
 
 
 def _write_rows(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]], *, now_us: int) -> None:
-    now = from_us(now_us).isoformat()
+    now = _timestamp(now_us)
     rows = [
         (
             person.guid,
             dumps(person.values),
             dumps(person.meta),
-            None if person.hydrated_us is None else from_us(person.hydrated_us).isoformat(),
-            from_us(person.created_us).isoformat(),
+            None if person.hydrated_us is None else _timestamp(person.hydrated_us),
+            _timestamp(person.created_us),
             now if changed[person.guid] else None,
             person.is_new,
         )
@@ -125,6 +136,11 @@ def _write_rows(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]]
                 " hydrated_at = s.hydrated_at, updated_at = coalesce(s.updated_at, p.updated_at)"
                 " from staged_profile s where p.guid = s.guid and not s.is_new"
             )
+
+
+@lru_cache(maxsize=4096)
+def _timestamp(microseconds: int) -> str:
+    return from_us(microseconds).isoformat()
 
 
 def _write_dates(people: Sequence[Person], ruleset: RuleSet) -> None:

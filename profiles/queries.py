@@ -181,14 +181,14 @@ def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePr
     as_of, updated = get(entry, AS_OF), get(entry, UPDATED)
     value = profile.properties.get(rule.key)
     is_asked = rule.retrieval != Retrieval.EVENT
-    seen = from_us(as_of) if as_of is not None else (profile.hydrated_at if is_asked else None)
     text = "" if value is None else value_text(value, rule.type, is_identity=rule.is_unique)
     rejected = get(entry, REJECTED)
     if rejected is not None:
         why = str(get(entry, REASON) or "does not fit its type")
     else:
         why = "" if value is not None else _why_missing(profile, rule, reads)
-    changed = from_us(updated) if updated is not None else None
+    changed = from_us(updated) if updated is not None else profile.created_at if value is not None else None
+    seen = from_us(as_of) if as_of is not None else profile.hydrated_at if is_asked else changed
     return Line(
         rule=rule,
         text=text,
@@ -196,7 +196,7 @@ def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePr
         rejected="" if rejected is None else str(rejected),
         cause=str(get(entry, CAUSE) or ""),
         as_of=seen,
-        updated=changed or (profile.created_at if value is not None else None),
+        updated=changed,
     )
 
 

@@ -34,7 +34,10 @@ def _cell(value: Any) -> str:
     if value is None:
         return "\\N"
     if type(value) is str:
-        return value.translate(_ESCAPES) if not value.isalnum() else value
+        # looking for the few characters is far cheaper than translating every text
+        if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+            return value.translate(_ESCAPES)
+        return value
     if type(value) is bool:
         return "t" if value else "f"
     return str(value)
