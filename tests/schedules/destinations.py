@@ -22,9 +22,10 @@ from plugins import registry
 from plugins.base import App, ExportsProfiles, ReadsBack
 from plugins.contracts import ACCEPTED, AppSpec, Outcome, OutcomeKind, ProfileExport, SyncMode, Target
 from profiles.models import ProfilePropertyRule
-from schedules import exporting, runs, schedules_store
+from schedules import cursor, exporting, runs, schedules_store
 from schedules.models import ExportRecord, Run, Schedule
 from tests.factories import make_profiles, make_rule
+from tests.waiting import wait_until
 
 Rows = dict[Any, tuple[dict[str, Any], tuple[str, ...]]]
 
@@ -159,8 +160,8 @@ def make_world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def change(guid: UUID, values: Mapping[str, Any]) -> None:
     """Set properties of a profile in one transaction with the line in the change log, as the pipeline does."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    with connection.cursor() as statement:
+        statement.execute(
             "update profile set properties = jsonb_strip_nulls(properties || %s::jsonb) where guid = %s",
             [json.dumps(dict(values)), guid],
         )
@@ -169,8 +170,8 @@ def change(guid: UUID, values: Mapping[str, Any]) -> None:
 
 def log_change(guid: UUID, values: Mapping[str, Any]) -> None:
     """A line in the change log."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    with connection.cursor() as statement:
+        statement.execute(
             "insert into profile_change (profile_id, changes, cause) values (%s, %s::jsonb, 'test')",
             [guid, json.dumps({key: [None, value] for key, value in values.items()})],
         )
@@ -178,16 +179,16 @@ def log_change(guid: UUID, values: Mapping[str, Any]) -> None:
 
 def move_member(guid: UUID, group_id: int, *, joined: bool) -> None:
     """Move a profile in or out of a group, with a line in the log."""
-    with connection.cursor() as cursor:
+    with connection.cursor() as statement:
         if joined:
-            cursor.execute(
+            statement.execute(
                 "insert into group_member (group_id, profile_id, created_at) values (%s, %s, now())"
                 " on conflict do nothing",
                 [group_id, guid],
             )
         else:
-            cursor.execute("delete from group_member where group_id = %s and profile_id = %s", [group_id, guid])
-        cursor.execute(
+            statement.execute("delete from group_member where group_id = %s and profile_id = %s", [group_id, guid])
+        statement.execute(
             "insert into group_membership_change (group_id, profile_id, joined, cause) values (%s, %s, %s, 'test')",
             [group_id, guid, joined],
         )
@@ -196,8 +197,19 @@ def move_member(guid: UUID, group_id: int, *, joined: bool) -> None:
 # ---------------------------------------------------------------- running
 
 
+def wait_for_horizon() -> None:
+    """Return when everything in the logs may be read: the server's own housekeeping writes too, for moments."""
+    with connection.cursor() as statement:
+        statement.execute(
+            "select greatest((select max(xid) from profile_change), (select max(xid) from group_membership_change), 0)"
+        )
+        newest = statement.fetchone()[0]
+    wait_until(lambda: cursor.read_horizon() > newest, what="all that is in the logs may be read")
+
+
 def start(schedule: Schedule) -> Run:
-    """A new run of the schedule."""
+    """A new run of the schedule, when it can read all that was written before."""
+    wait_for_horizon()
     return runs.start_run(schedule.pk, trigger="test", actor=SYSTEM)
 
 
@@ -221,8 +233,8 @@ def make_due() -> None:
     """As if enough time had passed: for work that waits, rows to be tried again, and leases of workers that died."""
     Work.objects.filter(state__in=UNFINISHED).update(next_at=Now(), lease_until=None)
     ExportRecord.objects.filter(state="owed").update(next_at=Now())
-    with connection.cursor() as cursor:
-        cursor.execute("update export_record set sent_at = sent_at - interval '1 hour' where state = 'sent'")
+    with connection.cursor() as statement:
+        statement.execute("update export_record set sent_at = sent_at - interval '1 hour' where state = 'sent'")
 
 
 def adds_up(run: Run) -> bool:
