@@ -22,7 +22,8 @@ _RECENT = 8
 def list_groups(request: HttpRequest) -> HttpResponse:
     """Every group with its size and how it moved."""
     groups = list(Group.objects.order_by("name"))
-    context = {"groups": pages.with_sizes(groups), "sentences": pages.sentences(groups)}
+    words = pages.sentences(groups)
+    context = {"groups": [(each, words.get(each.group.pk, ())) for each in pages.with_sizes(groups)]}
     return answer(request, "groups/list.html", "groups/list.html", context)
 
 

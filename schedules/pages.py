@@ -29,6 +29,7 @@ from schedules.models import (
 from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
+_ONE = {1: "every minute", 60: "every hour", 1440: "every day"}
 _LOOKS = {
     RunState.PENDING: "wait",
     RunState.RUNNING: "info",
@@ -188,9 +189,9 @@ def describe_trigger(run: Run) -> str:
 def rhythm(schedule: Schedule) -> str:
     """How often: "every 10 min", "at 0 6 * * *", "by hand"."""
     if schedule.every_minutes:
-        often = f"every {duration(60 * schedule.every_minutes)}"
+        often = _ONE.get(schedule.every_minutes) or f"every {duration(60 * schedule.every_minutes)}"
     elif schedule.cron:
-        often = f"by the clock, {schedule.cron}"
+        often = _say_cron(schedule.cron)
     else:
         often = ""
     if schedule.after_changes:
@@ -306,3 +307,11 @@ def share(shown: ShownRun) -> str:
 
 def _listed(*counted: tuple[int, str]) -> str:
     return ", ".join(f"{number(count)} {word}" for count, word in counted if count)
+
+
+def _say_cron(cron: str) -> str:
+    """Daily times in words, anything else as it is written."""
+    minute, hour, *rest = cron.split()
+    if rest == ["*", "*", "*"] and minute.isdecimal() and hour.isdecimal():
+        return f"every day at {int(hour):02}:{int(minute):02}"
+    return f"at the times of {cron}"

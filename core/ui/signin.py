@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import method_decorator
 from django_htmx.http import HttpResponseClientRefresh
 
 
@@ -33,6 +35,7 @@ class SignInForm(AuthenticationForm):
         return str(self.cleaned_data["username"]).lower()
 
 
+@method_decorator(login_not_required, name="dispatch")
 class SignIn(LoginView):
     """The page for nobody: everyone else is sent on to where they wanted to go."""
 

@@ -1,0 +1,40 @@
+"""Every page there is, by name."""
+
+from __future__ import annotations
+
+from tests.ui.shop import Shop
+
+LISTS = {
+    "home": "/",
+    "profiles": "/profiles/",
+    "properties": "/properties/",
+    "groups": "/groups/",
+    "apps": "/apps/",
+    "schedules": "/schedules/",
+    "runs": "/runs/",
+}
+
+
+def every_page(shop: Shop) -> dict[str, str]:
+    """The lists and one of each detail, in each of its states."""
+    lapsed, guests = shop.groups["Lapsed customers"].pk, shop.groups["Spring dinner guests"].pk
+    assert shop.running is not None
+    assert shop.finished is not None
+    assert shop.failed is not None
+    return LISTS | {
+        "found": "/profiles/?q=evan",
+        "not found": "/profiles/?q=nobody",
+        "of a group": f"/profiles/?group={lapsed}",
+        "profile": f"/profiles/{shop.evan.pk}/",
+        "changes": f"/profiles/{shop.evan.pk}/changes/",
+        "calculated group": f"/groups/{lapsed}/",
+        "manual group": f"/groups/{guests}/",
+        "moves": f"/groups/{lapsed}/log/",
+        "running run": f"/runs/{shop.running.pk}/",
+        "finished run": f"/runs/{shop.finished.pk}/",
+        "failed run": f"/runs/{shop.failed.pk}/",
+        "failed runs": "/runs/?state=failed",
+        "no such runs": "/runs/?state=stopped",
+        "exports of a profile": f"/schedules/of-profile/{shop.evan.pk}/",
+        "exports of a group": f"/schedules/of-group/{lapsed}/",
+    }
