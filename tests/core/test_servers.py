@@ -70,6 +70,10 @@ def find_processes(home: Path) -> list[str]:
     return [line for line in found if HOLD not in line]
 
 
+def see_nothing_running(home: Path) -> None:
+    wait_until(lambda: find_processes(home) == [], what="nothing runs any more", within=20)
+
+
 def find_keeper(home: Path) -> psutil.Process:
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
@@ -101,7 +105,7 @@ def test_they_do_not_run_as_root(started: Servers) -> None:
 def test_stop_leaves_nothing_running_and_a_second_start_keeps_the_data(home: Path) -> None:
     with start_servers(home, durable=False) as servers:
         run_sql(servers, "create table kept as select 42 as answer")
-    assert find_processes(home) == []
+    see_nothing_running(home)
     with start_servers(home, durable=False) as servers:
         assert run_sql(servers, "select answer from kept") == "42"
 
@@ -112,7 +116,7 @@ def test_the_end_of_the_starter_stops_them(home: Path, number: signal.Signals) -
     assert find_processes(home) != []
     holder.send_signal(number)
     holder.wait()
-    wait_until(lambda: find_processes(home) == [], what="nothing runs any more", within=20)
+    see_nothing_running(home)
 
 
 def test_they_run_until_the_last_of_two_lets_go(home: Path) -> None:
@@ -121,7 +125,7 @@ def test_they_run_until_the_last_of_two_lets_go(home: Path) -> None:
         holder.kill()
         holder.wait()
         assert run_sql(servers, "select 1") == "1"
-    assert find_processes(home) == []
+    see_nothing_running(home)
 
 
 def test_a_start_heals_what_a_killed_keeper_left_behind(home: Path) -> None:
@@ -136,7 +140,7 @@ def test_a_start_heals_what_a_killed_keeper_left_behind(home: Path) -> None:
     assert any("postgres" in line for line in find_processes(home))
     with start_servers(home, durable=False) as servers:
         assert run_sql(servers, "select answer from kept") == "42"
-    assert find_processes(home) == []
+    see_nothing_running(home)
 
 
 def test_a_server_that_is_killed_starts_again(started: Servers) -> None:
@@ -167,7 +171,7 @@ def test_data_of_another_version_is_refused_with_what_to_do(home: Path) -> None:
     version_file.write_text("14\n")
     with pytest.raises(ServerError, match=r"made by PostgreSQL 14.*PG_BIN"):
         start_servers(home, durable=False)
-    wait_until(lambda: find_processes(home) == [], what="nothing runs any more")
+    see_nothing_running(home)
 
 
 def test_a_pid_file_with_the_number_of_another_program_does_no_harm(home: Path) -> None:
