@@ -89,7 +89,10 @@ class ImportsRecords(ABC):
         """The rows behind `after` (all of them when None). Ties on the changed value neither loop nor get lost."""
 
     def count(self, source: RecordSource, *, after: Mark | None) -> int | None:
-        """How many rows `read_page` would give in all, where that is cheap to know; for the progress bar."""
+        """How many rows `read_page` would give in all, where that is cheap to know; for the progress bar.
+
+        Of a file it is the size in bytes, to which `Page.done_bytes` counts up.
+        """
         return None
 
     def rewind(self, mark: Mark, *, lookback: float) -> Mark:

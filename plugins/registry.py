@@ -23,7 +23,13 @@ from plugins.contracts import AppSpec, Option, OptionKind, SyncMode
 GROUP = "grouparoo.plugins"
 
 BUILT_IN: tuple[EntryPoint, ...] = tuple(
-    EntryPoint(name, value, GROUP) for name, value in (("postgres", "plugins.postgres:Postgres"),)
+    EntryPoint(name, value, GROUP)
+    for name, value in (
+        ("csv", "plugins.csv:Csv"),
+        ("mysql", "plugins.mysql:Mysql"),
+        ("postgres", "plugins.postgres:Postgres"),
+        ("sqlite", "plugins.sqlite:Sqlite"),
+    )
 )
 
 _KEY = re.compile(r"[a-z][a-z0-9_]*").fullmatch
