@@ -189,6 +189,8 @@ class MysqlSource(SqlSamples, SqlImports, SqlRetrieves):
         if not self.is_mariadb:
             inner = f"select * from ({sql}) s{ending}" if shape.limited else f"{sql}{ending}"
             return f"(select coalesce(json_arrayagg(t.x), json_array()) from ({inner}) t(x))"
+        if shape.only_variables:
+            raise CannotWrap("The query's column is made of variables alone.")
         if not shape.plain:
             raise CannotWrap("MariaDB cannot put a query with GROUP BY, DISTINCT, LIMIT or UNION into a larger one.")
         return f"({self.escape(_gather_rows(self.unescape(sql), ending))})"
@@ -197,7 +199,7 @@ class MysqlSource(SqlSamples, SqlImports, SqlRetrieves):
         return list(json.loads(value, parse_float=Decimal))
 
     def array_of(self, column: str, order: str) -> str:
-        return f"json_arrayagg({column}{' ' + order if order and self.is_mariadb else ''})"
+        return _array(f"{column}{' ' + order if order and self.is_mariadb else ''}")
 
     def find_column_type(self, table: str, column: str, value_type: str) -> KeyType:
         schema, _, name = table.replace("`", "").rpartition(".")
@@ -256,7 +258,12 @@ def _gather_rows(sql: str, ending: str) -> str:
     tree.set("order", None)
     tree.set("expressions", [exp.column(_ROWS)])
     text: str = tree.sql("mysql", comments=False)
-    return text.replace(_ROWS, f"coalesce(json_arrayagg({column}{ordered}{ending}), json_array())", 1)
+    return text.replace(_ROWS, _array(f"{column}{ordered}{ending}"), 1)
+
+
+def _array(arguments: str) -> str:
+    # The text '[]' also makes MariaDB say the right character set: JSON_ARRAYAGG alone gives Latin-1 as UTF-8.
+    return f"ifnull(json_arrayagg({arguments}), '[]')"
 
 
 def _ssl_arguments(mode: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, cast
 
 import sqlalchemy
@@ -98,7 +98,8 @@ class SqlApp(App):
             raise self.explain(cast("Exception", error.orig), connecting=False) from None
         finally:
             engine.dispose()
-            connection.close()
+            with suppress(self.driver_error):
+                connection.close()  # closed already, unless SQLAlchemy never came to take it
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

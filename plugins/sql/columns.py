@@ -35,6 +35,9 @@ class Words(Protocol):
 
     def quote(self, name: str) -> str: ...
     def quote_table(self, name: str) -> str: ...
+
+    sorts_in_aggregates: ClassVar[bool]  # whether an aggregate may hold an ORDER BY
+
     def is_key(self, column: str, type_: str) -> str: ...
     def array_of(self, column: str, order: str) -> str: ...
     def filter_value(self, value: Any) -> Any: ...
@@ -155,6 +158,9 @@ def _one_row_sql(group: Group, words: Words, key: str, source: str) -> str:
 def _grouped_sql(group: Group, words: Words, key: str, source: str) -> str:
     order = _order_sql(group, words)
     columns = "".join(f", {_aggregate_sql(ask, words, order)} as _v{place}" for place, ask in enumerate(group.asks))
+    if order and not words.sorts_in_aggregates:
+        source = f"from (select * {source} {order.replace('order by', f'order by {key},', 1)}) s"
+        columns = columns.replace(f" {order}", "")
     return f"select {key} as _k, count(*) as _n{columns} {source} group by {key}"
 
 

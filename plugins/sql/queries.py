@@ -25,6 +25,8 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings quote the q
 # Gives the SQL for a variable. The flag says that the author wrote it as text, in quotes.
 Render = Callable[[Variable, bool], str]
 
+KEYS = "_keys"  # the key table, whose columns stand where the variables stood
+
 _WRITING = (
     exp.Insert,
     exp.Update,
@@ -48,6 +50,8 @@ class Shape:
     columns: int  # how many it gives; 0 when `*` hides it
     limited: bool  # it ends in its own LIMIT, so that none can be added behind it
     one_row: bool  # never more than one: aggregates without GROUP BY, or LIMIT 1
+    outer_aggregate: bool  # it aggregates variables alone: inside a larger query, SQL takes that for the larger one's
+    only_variables: bool  # its first column reads nothing but variables
     plain: bool  # one SELECT without DISTINCT, GROUP BY, window, LIMIT: its column may be put into an aggregate
 
 
@@ -101,6 +105,8 @@ def _shape(tree: exp.Query) -> Shape:
         columns=0 if star else len(tree.selects),
         limited=limited,
         one_row=(aggregates and not grouped) or _has_limit_one(tree),
+        outer_aggregate=any(_reads_only_variables(found) for found in tree.find_all(exp.AggFunc)),
+        only_variables=bool(tree.selects) and _reads_only_variables(tree.selects[0]),
         plain=select is not None and not (grouped or limited or aggregates) and not _has_window(select),
     )
 
@@ -111,6 +117,11 @@ def _aggregates(column: exp.Expr) -> bool:
         if isinstance(node, exp.AggFunc) and not isinstance(node.parent, exp.Window):
             return True
     return False
+
+
+def _reads_only_variables(part: exp.Expr) -> bool:
+    columns = list(part.find_all(exp.Column))
+    return bool(columns) and all(column.table == KEYS for column in columns)
 
 
 def _has_limit_one(tree: exp.Query) -> bool:

@@ -21,7 +21,7 @@ from plugins.sql.app import SqlApp
 from plugins.sql.columns import ZERO_WITHOUT_ROWS, Group, check_ask, group_asks, group_sql
 from plugins.sql.errors import RefusalKind, Refused, TooSlow
 from plugins.sql.keys import KeyColumn, KeyType
-from plugins.sql.queries import Shape, bind_template, check_select
+from plugins.sql.queries import KEYS, Shape, bind_template, check_select
 
 TOGETHER, UNION, ONE_BY_ONE = "one statement", "union all", "one by one"
 UNION_SIZE = 100  # profiles per UNION ALL statement
@@ -30,7 +30,7 @@ Ask = QueryAsk | ColumnAsk
 Profiles = Sequence[Mapping[str, Any]]
 
 
-class CannotWrap(Exception):  # noqa: N818
+class CannotWrap(Exception):
     """This dialect cannot put the query into a larger statement; the text says why, for the rule's page."""
 
 
@@ -58,6 +58,7 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
 
     key_types: ClassVar[Mapping[str, KeyType]]  # by value type
     text_type: ClassVar[str] = "text"
+    sorts_in_aggregates: ClassVar[bool] = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -168,6 +169,8 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
                 found = [value for value in dict.fromkeys(values[part.key.name]) if value is not None]
                 parameters += [self.key_parameter(part.key.type, found), *part.parameters]
         _, rows = self.query(sql, parameters)
+        if len(rows) != len(profiles):
+            raise Refused("The query changes the number of rows of the query around it.")
         rows.sort(key=itemgetter(0))
         answers: dict[str, Answer] = {}
         given = list(zip(*rows, strict=True))
@@ -196,10 +199,12 @@ class SqlRetrieves(SqlApp, RetrievesProperties):
         def render(variable: Variable, _quoted: bool) -> str:
             column = _key_column(keys, variable.key, self._variable_type(ask, variable))
             used.append(column)
-            return f"_keys.{column.name}"
+            return f"{KEYS}.{column.name}"
 
         text = bind_template(ask.template, self.dialect, render, escape=self.escape)
         shape = self._check(text)
+        if shape.outer_aggregate:
+            raise CannotWrap("The query aggregates a variable.")
         limit = None if ask.is_array else 2
         sql = f"({text})" if shape.one_row else self.rows_of(text, shape, limit)
         if used:

@@ -38,6 +38,8 @@ class SqliteSource(SqlSamples, SqlImports, SqlRetrieves):
     driver_error = sqlite3.Error
     server = "SQLite"
     placeholder = "?"
+    sorts_in_aggregates = False  # only from 3.44 on
+    quote_mark = "`"  # what stands in double quotes and is no column, SQLite takes for a text
     key_types: ClassVar[Mapping[str, KeyType]] = {
         "integer": KeyType("integer", to_integer),
         "float": KeyType("real", _to_real),
@@ -91,7 +93,7 @@ class SqliteSource(SqlSamples, SqlImports, SqlRetrieves):
         if re.search(r"disk I/O|disk is full", text):
             return Retry(_sentence(text))
         if re.search(r"readonly database", text):
-            return Halt(f"The file at {path} cannot be written: check its permissions.")
+            return Halt(f"The SQLite file is read-only here: check the permissions of {path}.")
         if re.search(r"no such (table|column)|has no column", text):
             return Refused(_sentence(text), kind=RefusalKind.GONE)
         data = isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeError)
@@ -137,7 +139,7 @@ class SqliteSource(SqlSamples, SqlImports, SqlRetrieves):
         return list(json.loads(value))
 
     def find_column_type(self, table: str, column: str, value_type: str) -> KeyType:
-        cursor = self.execute("select name, type from pragma_table_info(?)", (table.strip('"'),))
+        cursor = self.execute("select name, type from pragma_table_info(?)", (table.strip('"`'),))
         found = {name.lower(): type_.lower() for name, type_ in cursor.fetchall()}
         cursor.close()
         if not found:
