@@ -31,9 +31,14 @@ def make_plan(run: Run, page: Page, rules: RuleSet) -> RowPlan:
 
 
 def _find_carried(rules: RuleSet, *, app_id: int, source: RecordSource, mapping: dict[str, str]) -> dict[str, str]:
-    """The column rules that a row of this table answers by itself, with their columns: they need not be asked."""
+    """The column rules that a row of this table answers by itself, with their columns: they need not be asked.
+
+    Only where the row's id decides who the row is about: if another identity of the row came first, the person found
+    might have another id, and another row's answers.
+    """
     key = mapping.get(source.id_column, "")
-    if not source.table or not key:
+    deciding = next((rule.key for rule in rules.unique if rule.key in mapping.values()), "")
+    if not source.table or not key or key != deciding:
         return {}
     return {
         rule.key: rule.column["column"]

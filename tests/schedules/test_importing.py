@@ -18,7 +18,7 @@ from core.work.models import Work
 from events.models import Event
 from profiles.models import Profile
 from profiles.rules import NewRule, create_rule
-from schedules import importing, runs
+from schedules import importing, runs, tasks
 from schedules.models import Run, RunState, Schedule
 from tests.schedules.shop import (
     NOON,
@@ -159,6 +159,32 @@ def test_column_rules_that_the_page_answers_are_filled_from_it(shop: Shop) -> No
     shop.add_users(5)
     import_all(schedule)
     assert names("called") == ["Alice"] * 5
+
+
+def test_a_row_answers_no_column_rule_of_someone_it_was_not_found_by(shop: Shop) -> None:
+    create_rule(NewRule(key="email", type="email", is_unique=True), actor=SYSTEM)
+    create_rule(NewRule(key="user_id", type="integer", is_unique=True), actor=SYSTEM)
+    app = shop.app()
+    column = {"table": "users", "column": "first_name", "key_column": "id"}
+    create_rule(NewRule(key="called", type="string", app=app, column=column, column_key="user_id"), actor=SYSTEM)
+    schedule = users_schedule(app, fields={"id": "user_id", "email": "email"})
+    shop.add_users(2)
+    import_all(schedule)
+    later = NOON + timedelta(hours=1)
+    shop.run("update users set email = 'person1@example.com', first_name = 'Bob', changed_at = %s where id = 2", later)
+    import_all(schedule)
+    by_email = Profile.objects.get(properties__email="person1@example.com")
+    assert (by_email.properties["user_id"], by_email.properties["called"]) == (1, "Alice")
+
+
+def test_the_tasks_start_what_is_due_and_work_on_it(shop: Shop) -> None:
+    make_rules()
+    users_schedule(shop.app(), every_minutes=10)
+    shop.add_users(15)
+    tasks.start_due()
+    tasks.import_slice()
+    assert Run.objects.get().state == RunState.COMPLETE
+    assert len(names()) == 15
 
 
 # ---------------------------------------------------------------- what cannot be used

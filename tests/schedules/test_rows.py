@@ -40,7 +40,7 @@ def test_mapped_columns_carry_the_name_of_their_property_and_others_their_own() 
     built = build(page(["id", "email", "cart"], (3, "alice@example.com", ["red shirt"])))
     event = built.events[0]
     assert event.payload == {"user_id": 3, "email": "alice@example.com", "cart": ["red shirt"]}
-    assert event.saves == {"user_id", "email"}
+    assert event.saves == frozenset({"user_id", "email"})
     assert json.loads(event.payload_text or "") == event.payload
 
 
