@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from core.accounts.models import ApiKey
 from core.lib.errors import InvalidInput
 from core.rest.auth import actor_of
+from core.rest.parsing import require_body
 from events.inbox import Fate, FateKind, accept
 from events.models import SourceKind
 
@@ -33,7 +34,7 @@ class Events(APIView):
 
     def post(self, request: Request) -> Response:
         """Store the events; the fate of each, in order."""
-        body = request.data
+        body = require_body(request)
         items = body if isinstance(body, list) else [body]
         if not items or len(items) > settings.EVENTS_PER_REQUEST:
             limit = settings.EVENTS_PER_REQUEST

@@ -14,6 +14,7 @@ from typing import IO, Any
 from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from core.lib.storable import DEEPEST, TOO_LARGE_A_NUMBER
 from core.rest.errors import TooLarge
@@ -37,6 +38,13 @@ class JsonParser(BaseParser):
         if len(body) > limit:
             raise TooLarge(f"The body may have at most {limit:,} bytes. Send less at a time.")
         return read_json(body)
+
+
+def require_body(request: Request) -> Any:
+    """The value of the body; the framework alone would take no body at all for an empty object. Raises ParseError."""
+    if request.META.get("CONTENT_LENGTH") in (None, "", "0"):
+        raise ParseError("The body is empty. Send JSON in it.")
+    return request.data
 
 
 def read_json(body: bytes) -> Any:
@@ -67,16 +75,17 @@ def _read_int(digits: str) -> int | float:
 
 def _cut_depth(text: str) -> str:
     """`text` without what lies far too deep in it: still too deep to be stored, but not too deep to be read."""
-    kept, depth, start = [], 0, 0
+    kept: list[str] = []
+    depth = start = 0
     for match in _BRACKETS_AND_STRINGS.finditer(text):
         piece = match.group()
         if piece in "[{":
             depth += 1
             if depth == _CUT_AT:
                 kept.append(text[start : match.end()])
+                start = len(text)  # unless this bracket is closed
         elif piece in "]}":
             if depth == _CUT_AT:
                 start = match.start()
             depth -= 1
-    kept.append(text[start:])
-    return "".join(kept)
+    return "".join([*kept, text[start:]])
