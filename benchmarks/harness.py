@@ -21,6 +21,9 @@ from grouparoo.running import beat_command, process_env, worker_command
 from grouparoo.settings import DATABASE_URL, REDIS_URL
 
 
+_ADDRESS = ("host", "port", "user", "password")
+
+
 @dataclass(slots=True)
 class Report:
     """What one benchmark says. `checks` are sentences that failed; none means the result was verified and is right."""
@@ -79,25 +82,19 @@ def other_database(suffix: str) -> Iterator[str]:
 
 def connect_to(database: str) -> Any:
     """A plain connection to a database on the product's server."""
-    settings = connection.settings_dict
-    return psycopg2.connect(
-        dbname=database,
-        user=settings["USER"],
-        password=settings["PASSWORD"] or None,
-        host=settings["HOST"],
-        port=settings["PORT"] or None,
-    )
+    given = connection.get_connection_params()
+    return psycopg2.connect(**{key: given[key] for key in _ADDRESS if key in given}, dbname=database)
 
 
 def app_options(database: str) -> dict[str, Any]:
     """The options of a `postgres` App for a database on the product's server."""
-    settings = connection.settings_dict
+    given = connection.get_connection_params()
     return {
-        "host": settings["HOST"],
-        "port": int(settings["PORT"] or 5432),
+        "host": given.get("host", "localhost"),
+        "port": int(given.get("port") or 5432),
         "database": database,
-        "user": settings["USER"],
-        "password": settings["PASSWORD"] or "",
+        "user": given.get("user", ""),
+        "password": given.get("password", ""),
     }
 
 

@@ -1,0 +1,152 @@
+"""`pipeline`: customers of a PostgreSQL source, from an empty product until every one of them is exported.
+
+Ten column rules, one query rule over purchases (three rows each), three calculated groups, an export of everyone to a
+PostgreSQL table, by real workers. The limit is a bare COPY of the same rows into one flat typed table.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from typing import Any
+
+from django.db import connection
+
+from benchmarks import customers
+from benchmarks.harness import Report, connect_to, other_database, run_sql, wait_for, workers
+from core.accounts.actors import SYSTEM
+from groups.models import Group, GroupMember
+from schedules import runs
+from schedules.models import Run, RunState, Schedule
+
+_SHOWN_FLAT = 1.3  # the last tenth of the batches may cost this much more than the first
+
+
+def run(profiles: int, *, worker_processes: int = 2) -> Report:
+    """Run it once; see the module's text."""
+    with other_database("shop") as shop, other_database("out") as out:
+        source = connect_to(shop)
+        customers.fill_source(source, profiles)
+        app = customers.make_app(shop)
+        customers.make_rules(app)
+        customers.make_groups()
+        importing, exporting = customers.make_import(app), customers.make_export(out)
+        with workers(worker_processes):
+            _wait_for_groups()
+            started = time.perf_counter()
+            imported = _finish(importing, within=profiles / 100 + 120)
+            import_seconds = time.perf_counter() - started
+            exported = _finish(exporting, within=profiles / 100 + 120)
+            seconds = time.perf_counter() - started
+        limit = _copy_flat(source, out)
+        report = Report("pipeline", profiles, seconds, limit)
+        report.detail = {
+            "import_seconds": round(import_seconds, 2),
+            "export_seconds": round(seconds - import_seconds, 2),
+            "import_counters": imported.counters,
+            "export_counters": exported.counters,
+            **_flatness(report),
+        }
+        _verify(report, source, out)
+        source.close()
+    return report
+
+
+def _finish(schedule: Schedule, *, within: float) -> Run:
+    run_id = runs.start_run(schedule.pk, trigger="benchmark", actor=SYSTEM).pk
+
+    def is_over() -> bool:
+        return Run.objects.get(pk=run_id).state not in (RunState.PENDING, RunState.RUNNING)
+
+    wait_for(is_over, what=f"{schedule} to end", within=within, every=0.05)
+    finished = Run.objects.get(pk=run_id)
+    if finished.state != RunState.COMPLETE:
+        errors = list(finished.errors.values_list("message", "count"))
+        raise RuntimeError(f"{schedule} ended {finished.state}: {finished.error} {errors}")
+    return finished
+
+
+def _wait_for_groups() -> None:
+    def are_ready() -> bool:
+        return not any(group.calculated_version != group.rules_version for group in Group.objects.all())
+
+    wait_for(are_ready, what="the groups to be ready", within=60)
+
+
+def _flatness(report: Report) -> dict[str, Any]:
+    """How long the first and the last tenth of the import's batches took, by the times at which they were read."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select received_at, count(*) from event group by 1 order by 1",
+        )
+        pages = cursor.fetchall()
+    tenth = max(1, (len(pages) - 1) // 10)
+    if len(pages) < 20:
+        return {"batches": len(pages)}
+    first = (pages[tenth][0] - pages[0][0]).total_seconds() / tenth
+    last = (pages[-1][0] - pages[-1 - tenth][0]).total_seconds() / tenth
+    report.check(last <= first * _SHOWN_FLAT, f"the last batches cost {last / first:.2f} times the first")
+    return {"batches": len(pages), "first_batch_ms": round(first * 1000), "last_batch_ms": round(last * 1000)}
+
+
+def _copy_flat(source: Any, out: str) -> float:
+    """The raw limit: the joined rows out of the source and into one flat typed table, by COPY."""
+    target = connect_to(out)
+    columns = ", ".join(column for _, _, column in customers.COLUMNS)
+    run_sql(
+        target,
+        "create table flat (id bigint primary key, email text, first_name text, last_name text, country text, city text,"
+        " age int, score double precision, newsletter boolean, signed_up_at timestamptz, language text,"
+        " ltv double precision)",
+    )
+    started = time.perf_counter()
+    buffer = io.StringIO()
+    with source.cursor() as cursor:
+        cursor.copy_expert(
+            f"copy (select c.id, {columns}, p.ltv from customers c left join"
+            " (select customer_id, sum(total) ltv from purchases group by 1) p on p.customer_id = c.id) to stdout",
+            buffer,
+        )
+    source.rollback()
+    buffer.seek(0)
+    with target.cursor() as cursor:
+        cursor.copy_expert("copy flat from stdin", buffer)
+    target.commit()
+    seconds = time.perf_counter() - started
+    target.close()
+    return seconds
+
+
+def _verify(report: Report, source: Any, out: str) -> None:
+    """What arrived must be what plain SQL on the source gives; so must the members of each group."""
+    expected = run_sql(
+        source,
+        "select count(*), sum(hashtextextended(concat_ws('|', c.id, c.email, c.first_name, c.country, c.age, p.ltv), 0))"
+        " from customers c left join (select customer_id, sum(total)::float8 ltv from purchases group by 1) p"
+        " on p.customer_id = c.id",
+    )
+    target = connect_to(out)
+    found = run_sql(
+        target,
+        "select count(*), sum(hashtextextended(concat_ws('|', user_id, email, first_name, country, age, ltv), 0))"
+        " from people",
+    )
+    target.close()
+    report.check(found == expected, f"the destination holds {found}, the source says {expected}")
+    members = dict(run_sql_members())
+    for name, condition in {
+        "Grown-up spenders": "ltv > 100 and age > 30",
+        "Germans": "country = 'DE'",
+        "Readers": "newsletter and language in ('en', 'fr')",
+    }.items():
+        [(count,)] = run_sql(
+            source,
+            "select count(*) from customers c join (select customer_id, sum(total) ltv from purchases group by 1) p"
+            f" on p.customer_id = c.id where {condition}",
+        )
+        report.check(members.get(name, 0) == count, f"{name} has {members.get(name, 0)} members, the source {count}")
+
+
+def run_sql_members() -> list[tuple[str, int]]:
+    """The size of every group, counted."""
+    return [(group.name, GroupMember.objects.filter(group=group).count()) for group in Group.objects.all()]
