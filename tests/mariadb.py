@@ -59,7 +59,7 @@ def start_mariadb(program: str, *, installer: str) -> Iterator[MariaDB]:
     """Run a server on a new folder; as root it runs as an account without rights."""
     account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="grouparoo-mariadb-"))
-    as_user: dict[str, int] = {}
+    as_user: dict[str, Any] = {}
     if account is not None:
         os.chown(folder, account.pw_uid, account.pw_gid)
         as_user = {"user": account.pw_uid, "group": account.pw_gid}
@@ -67,7 +67,7 @@ def start_mariadb(program: str, *, installer: str) -> Iterator[MariaDB]:
     subprocess.run(
         [installer, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
          "--skip-test-db", "--skip-log-bin"],
-        check=True, capture_output=True, cwd=folder, extra_groups=[] if as_user else None, **as_user,
+        check=True, capture_output=True, cwd=folder, **(as_user | {"extra_groups": []} if as_user else {}),
     )  # fmt: skip
     port = find_free_port()
     command = [

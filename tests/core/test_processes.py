@@ -34,7 +34,7 @@ SAY_PID = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 
 def is_running(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 
@@ -85,12 +85,14 @@ def test_a_killed_child_is_started_again_and_its_lines_carry_its_name() -> None:
 def test_a_child_that_ends_at_once_is_started_with_growing_pauses() -> None:
     lines: list[str] = []
     supervisor = Supervisor([Program("web", [sys.executable, "-c", "raise SystemExit(3)"], {})], write=lines.append)
-    stopper = threading.Thread(
-        target=lambda: (
-            wait_until(lambda: len(lines) == 2, what="it has ended twice"),
-            supervisor.stop_asked.set(),
-        )
-    )
+
+    def stop_after_two_ends() -> None:
+        try:
+            wait_until(lambda: len(lines) == 2, what="it has ended twice")
+        finally:
+            supervisor.stop_asked.set()
+
+    stopper = threading.Thread(target=stop_after_two_ends)
     supervisor.run(when_started=stopper.start)
     stopper.join()
     assert lines[:2] == [

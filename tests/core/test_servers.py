@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,8 +32,17 @@ time.sleep(600)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A folder for servers; what root keeps for it elsewhere, and nothing else, is removed afterwards."""
+    folder = tmp_path / "home"
+    yield folder
+    remove_places_elsewhere(folder)
+
+
+def remove_places_elsewhere(home: Path) -> None:
+    places = locate(home)
+    for folder in {places.base, places.run.parent} - {home}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -206,6 +216,7 @@ def test_root_in_a_closed_folder_keeps_data_elsewhere_and_opens_no_door(tmp_path
     with start_servers(closed / "var", durable=False) as servers:
         assert run_sql(servers, "select 1") == "1"
         assert closed not in servers.places.postgres_data.parents
+    remove_places_elsewhere(closed / "var")
     assert closed.stat().st_mode & 0o777 == 0o700
 
 

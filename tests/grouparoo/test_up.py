@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -76,6 +77,9 @@ class Up:
         self.process.send_signal(number)
         self.process.wait(timeout=WITHIN)
         wait_until(lambda: self.find() == [], what="nothing runs any more", within=30)
+        places = locate(self.home)
+        for folder in {places.base, places.run.parent} - {self.home}:
+            shutil.rmtree(folder, ignore_errors=True)  # what root keeps for this home alone
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ class Postgres:
         )
         if check and done.returncode != 0:
             raise ServerError(f"{program} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return str(done.stdout)
 
 
 def find_package() -> Path:
