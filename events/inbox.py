@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,6 @@ import orjson
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from psycopg2 import errorcodes
-from psycopg2.extras import execute_values
 
 from core.lib import uuid7
 from core.work.wake import wake
@@ -32,6 +32,11 @@ select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, 
        payload, 0, ''
   from json_to_recordset(%(rows)s::json)
     as r(id uuid, message_id text, type text, occurred_at timestamptz, payload jsonb)
+"""
+
+_TAKE = """
+insert into event_key (key, event_id) select * from unnest(%s::uuid[], %s::uuid[])
+on conflict do nothing returning key, event_id
 """
 
 
@@ -59,15 +64,16 @@ def accept(items: Sequence[Any], *, source_kind: str, source_id: int) -> list[Fa
     Accepted events are committed when this returns, each message once, also against other requests at the same time.
     A bad item does not sink the others. Call it outside of transactions.
     """
-    read = [_read(item) for item in items]
+    limit = settings.EVENT_MAX_BYTES
+    read = [_read(item, max_bytes=limit) for item in items]
     good = {index: item for index, item in enumerate(read) if isinstance(item, Arriving)}
     settled = _store_with_retries(good, source_kind=source_kind, source_id=source_id) if good else {}
     return [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
 
 
-def _read(item: Any) -> Arriving | Fate:
+def _read(item: Any, *, max_bytes: int) -> Arriving | Fate:
     try:
-        return read_item(item, max_bytes=settings.EVENT_MAX_BYTES)
+        return read_item(item, max_bytes=max_bytes)
     except Unreadable as error:
         return Fate(FateKind.REJECTED, reason=str(error))
 
@@ -130,17 +136,16 @@ def _take_keys(cursor: Any, wanted: dict[UUID, UUID]) -> dict[UUID, UUID]:
     was forgotten between the two statements is asked for again.
     """
     owners: dict[UUID, UUID] = {}
-    while left := sorted((key, event) for key, event in wanted.items() if key not in owners):
-        taken = execute_values(
-            cursor.cursor,
-            "insert into event_key (key, event_id) values %s on conflict do nothing returning key, event_id",
-            left,
-            page_size=len(left),
-            fetch=True,
-        )
-        owners.update(taken)
-        lost = [key for key, _ in left if key not in owners]
-        if lost:
-            cursor.execute("select key, event_id from event_key where key = any(%s)", [lost])
-            owners.update(cursor.fetchall())
+    while left := sorted(wanted.keys() - owners.keys(), key=attrgetter("bytes")):
+        cursor.execute(_TAKE, [_as_array(left), _as_array([wanted[key] for key in left])])
+        if cursor.rowcount == len(left):
+            owners.update((key, wanted[key]) for key in left)
+            break
+        owners.update(cursor.fetchall())
+        cursor.execute("select key, event_id from event_key where key = any(%s::uuid[])", [_as_array(left)])
+        owners.update(cursor.fetchall())
     return owners
+
+
+def _as_array(ids: Sequence[UUID]) -> str:
+    return "{" + ",".join([each.hex for each in ids]) + "}"
