@@ -70,13 +70,12 @@ class SetupStep:
 @role_required(Role.VIEWER)
 def show_home(request: HttpRequest) -> HttpResponse:
     """The page; for htmx the list of what runs now, until nothing does."""
-    running = run_pages.unfinished()
     if wants_fragment(request):
+        running = run_pages.unfinished()
         return answer(request, "home.html", "runs/_running.html", {"running": running}, status=_poll_status(running))
     now = timezone.now()
     since = now - _DAY
     groups = list(Group.objects.order_by("name"))
-    sized = group_pages.with_sizes(groups)
     counts = count(
         {
             "events": arrived_since(since),
@@ -84,11 +83,14 @@ def show_home(request: HttpRequest) -> HttpResponse:
             "new": Question("profile where merged_into is null and created_at >= %s", [since]),
             "everyone": Question("profile where merged_into is null"),
             "moves": group_pages.moves_since(since, [group.pk for group in groups]),
+            **group_pages.size_questions(groups),
         }
     )
+    sized = group_pages.with_sizes(groups, counted=counts)
     rules = profile_queries.rules_in_use()
     apps = app_pages.list_apps()
-    failed, halted = run_pages.needing_someone()
+    standing = run_pages.standing()
+    failed, halted = standing.failed, standing.halted
     recent = run_pages.runs_since(since)
     silent = [each.app for each in apps if each.look == "bad"]
     paused = [rule for rule in rules if rule.paused_reason]
@@ -102,8 +104,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "title": title_of(problems),
         "problems": problems,
         "steps": steps,
-        "running": running,
-        "coming": run_pages.coming(),
+        "running": standing.running,
+        "coming": standing.coming,
         "moved": group_pages.moved_most([each for each in sized if each.size.all or each.moved]),
         "group_count": len(groups),
         "setup": None if all(step.is_done for step in setup) else setup,

@@ -58,8 +58,13 @@ class Joined:
     at: datetime
 
 
-def with_sizes(groups: Sequence[Group]) -> list[Sized]:
-    """Sizes of all these groups with three statements, whatever their number."""
+def size_questions(groups: Sequence[Group]) -> dict[str, Question]:
+    """How many are in each of these groups: for whoever counts more at the same time."""
+    return {f"group {group.pk}": Question("group_member where group_id = %s", [group.pk]) for group in groups}
+
+
+def with_sizes(groups: Sequence[Group], *, counted: Mapping[str, Count] | None = None) -> list[Sized]:
+    """Sizes of all these groups with three statements, whatever their number; with one when they are `counted`."""
     if not groups:
         return []
     today = timezone.localdate()
@@ -68,8 +73,8 @@ def with_sizes(groups: Sequence[Group]) -> list[Sized]:
     history = GroupSize.objects.filter(group_id__in=ids, day__gte=today - timedelta(days=DAYS), day__lt=today)
     for group_id, day, size in history.order_by("day").values_list("group_id", "day", "size"):
         sizes.setdefault(group_id, []).append((day, size))
-    now = count({str(pk): Question("group_member where group_id = %s", [pk]) for pk in ids})
-    return [_sized(group, now[str(group.pk)], sizes.get(group.pk, []), today) for group in groups]
+    now = count(size_questions(groups)) if counted is None else counted
+    return [_sized(group, now[f"group {group.pk}"], sizes.get(group.pk, []), today) for group in groups]
 
 
 def moved_most(sized: Sequence[Sized], *, limit: int = 5) -> list[Sized]:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from core.ui import causes
 from core.ui.causes import Cause
 from core.ui.wording import value_text
 from events import queries as event_queries
@@ -58,6 +57,21 @@ class Day:
     moments: list[Moment]
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """The latest rows about one profile in three logs."""
+
+    changes: Sequence[ProfileChange]
+    moves: Sequence[GroupMembershipChange]
+    events: Sequence[Event]
+
+    @property
+    def causes(self) -> list[str]:
+        """What caused them, to be named."""
+        rows = [row.cause for row in self.changes] + [row.cause for row in self.moves]
+        return rows + list(event_queries.source_causes(self.events).values())
+
+
 def rows_of(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -> list[Row]:
     """A page of the list, with two statements for all its people."""
     ids = [profile.pk for profile in profiles]
@@ -73,17 +87,24 @@ def rows_of(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -
     ]
 
 
-def timeline(profile: Profile, rules: Sequence[ProfilePropertyRule]) -> list[Day]:
-    """The latest events, changes and moves of a profile in one order."""
-    changes = queries.changes_of(profile.pk, limit=TIMELINE)
-    moves = group_pages.moves_of_profile(profile.pk, limit=TIMELINE)
-    events = event_queries.of_profile(profile.pk, limit=TIMELINE)
-    sources = event_queries.source_causes(events)
-    named = causes.name_all([each.cause for each in changes] + [each.cause for each in moves] + list(sources.values()))
-    group_names = group_pages.names([move.group_id for move in moves])
-    moments = moments_of_changes(changes, rules, named)
-    moments += [_of_move(move, group_names, named) for move in moves]
-    moments += [_of_event(event, named[sources[event.pk]]) for event in events]
+def read_history(profile: Profile) -> History:
+    """The latest changes, moves and events of a profile."""
+    return History(
+        changes=queries.changes_of(profile.pk, limit=TIMELINE),
+        moves=group_pages.moves_of_profile(profile.pk, limit=TIMELINE),
+        events=event_queries.of_profile(profile.pk, limit=TIMELINE),
+    )
+
+
+def timeline(
+    profile: Profile, history: History, rules: Sequence[ProfilePropertyRule], named: Mapping[str, Cause]
+) -> list[Day]:
+    """A history in one order; `named` holds its causes in words."""
+    sources = event_queries.source_causes(history.events)
+    group_names = group_pages.names([move.group_id for move in history.moves])
+    moments = moments_of_changes(history.changes, rules, named)
+    moments += [_of_move(move, group_names, named) for move in history.moves]
+    moments += [_of_event(event, named[sources[event.pk]]) for event in history.events]
     moments.sort(key=lambda moment: moment.at, reverse=True)
     moments = moments[:TIMELINE]
     if len(moments) < TIMELINE:

@@ -70,7 +70,8 @@ def show_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
     profile = get_object_or_404(Profile, pk=guid)
     rules = queries.rules_in_use()
     lines = queries.describe(profile, rules, queries.variables(rules))
-    named = causes.name_all(line.cause for line in lines if line.cause)
+    history = pages.read_history(profile)
+    named = causes.name_all([*history.causes, *(line.cause for line in lines if line.cause)])
     groups = group_pages.groups_of([profile.pk]).get(profile.pk, [])
     context = {
         "profile": profile,
@@ -79,7 +80,7 @@ def show_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
         "known": sum(1 for line in lines if line.text),
         "rejected": sum(1 for line in lines if line.rejected),
         "groups": group_pages.with_sentences(groups),
-        "days": pages.timeline(profile, rules),
+        "days": pages.timeline(profile, history, rules, named),
     }
     return answer(request, "profiles/detail.html", "profiles/detail.html", context)
 

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Count, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Now
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from core.accounts.models import User
 from core.ui import causes, charts
 from core.ui.causes import Cause
-from core.ui.wording import duration, number, percent, plural, relative
+from core.ui.wording import duration, number, plural, relative
 from schedules.models import (
     Direction,
     ExportRecord,
@@ -29,6 +29,7 @@ from schedules.models import (
 from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
+MOST_RUNNING, MOST_COMING = 10, 4  # on Home
 _ONE = {1: "every minute", 60: "every hour", 1440: "every day"}
 _LOOKS = {
     RunState.PENDING: "wait",
@@ -140,7 +141,43 @@ def runs(*, direction: str = "", state: str = "", schedule: int | None = None) -
 
 def unfinished() -> list[ShownRun]:
     """The runs that go on now."""
-    return [show(run) for run in runs().filter(state__in=UNFINISHED)[:10]]
+    return [show(run) for run in runs().filter(state__in=UNFINISHED)[:MOST_RUNNING]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the schedules stand: what runs, what failed and was not mended since, what halted, what comes next."""
+
+    running: Sequence[ShownRun]
+    failed: Sequence[Run]
+    halted: Sequence[Schedule]
+    coming: Sequence[Schedule]
+
+
+def standing() -> Standing:
+    """Where all schedules stand, with two statements: each is judged by its newest run."""
+    newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
+    schedules = list(Schedule.objects.annotate(newest_run=Subquery(newest)).order_by("name"))
+    latest = {run.schedule_id: run for run in runs().filter(pk__in=[each.newest_run for each in schedules])}
+    busy = {pk for pk, run in latest.items() if run.state in UNFINISHED}
+    halted = [each for each in schedules if each.halted_reason]
+    waiting = [each for each in schedules if each.enabled and each.next_at and not each.halted_reason]
+    failed = [
+        latest[each.pk]
+        for each in schedules
+        if each.enabled and not each.halted_reason and each.pk in latest and latest[each.pk].state == RunState.FAILED
+    ]
+    return Standing(
+        running=[show(latest[pk]) for pk in sorted(busy, key=lambda pk: -latest[pk].pk)][:MOST_RUNNING],
+        failed=failed,
+        halted=halted,
+        coming=_soonest([each for each in waiting if each.pk not in busy])[:MOST_COMING],
+    )
+
+
+def _soonest(schedules: Iterable[Schedule]) -> list[Schedule]:
+    due = [(each.next_at, each.pk, each) for each in schedules if each.next_at]
+    return [each for _, _, each in sorted(due)]
 
 
 def add_up(shown: ShownRun) -> list[Part]:
@@ -228,10 +265,10 @@ def last_runs(schedules: Iterable[Schedule]) -> dict[int, ShownRun]:
     return {run.schedule_id: show(run) for run in newest}
 
 
-def coming(limit: int = 4) -> list[Schedule]:
+def next_schedule() -> Schedule | None:
     """What starts next by itself."""
-    due = Schedule.objects.filter(enabled=True, next_at__isnull=False).exclude(halted_reason__gt="")
-    return list(due.exclude(runs__state__in=UNFINISHED).order_by("next_at")[:limit])
+    due = Schedule.objects.filter(enabled=True, next_at__isnull=False, halted_reason="")
+    return due.order_by("next_at").first()
 
 
 def exports_of_profile(profile_id: UUID) -> list[tuple[ExportRecord, Schedule]]:
@@ -259,20 +296,6 @@ def runs_since(at: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def needing_someone() -> tuple[list[Run], list[Schedule]]:
-    """Schedules that halted, and the failed runs that are still the latest of their schedule."""
-    halted = list(Schedule.objects.filter(halted_reason__gt="").select_related("app").order_by("name"))
-    newest = (
-        Run.objects.filter(schedule__enabled=True, created_at__gte=Now() - timedelta(days=30))
-        .select_related("schedule", "schedule__app", "work")
-        .order_by("schedule_id", "-created_at")
-        .distinct("schedule_id")
-    )
-    known = {schedule.pk for schedule in halted}
-    failed = [run for run in newest if run.state == RunState.FAILED and run.schedule_id not in known]
-    return failed, halted
-
-
 def name_runs(ids: list[str]) -> Mapping[str, Cause]:
     """The causes "run:12" in words."""
     found = Run.objects.filter(pk__in=ids).values_list("pk", "schedule__name")
@@ -298,11 +321,6 @@ def usual_seconds(run: Run) -> float | None:
 def explain_halt(schedule: Schedule) -> str:
     """When it would have run next, for a notice."""
     return f"Nothing is sent or read until then; it was due {relative(schedule.next_at)}." if schedule.next_at else ""
-
-
-def share(shown: ShownRun) -> str:
-    """ "84 %"."""
-    return "" if shown.progress.percent is None else percent(shown.progress.percent, 100)
 
 
 def _listed(*counted: tuple[int, str]) -> str:

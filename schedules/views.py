@@ -33,7 +33,7 @@ def list_runs(request: HttpRequest) -> HttpResponse:
         "directions": Direction.choices,
         "states": RunState.choices,
         "is_filtered": is_filtered,
-        "coming": pages.coming(1) if not page and not is_filtered else [],
+        "coming": pages.next_schedule() if not page and not is_filtered else None,
         "next_before": page[PAGE_SIZE - 1].pk if len(page) > PAGE_SIZE else None,
         "is_later_page": before is not None,
     }

@@ -191,13 +191,14 @@ def _make_schedules(shop: Shop, with_problems: bool) -> None:
 
 
 def _make_runs(shop: Shop, with_problems: bool) -> None:
-    ago = lambda minutes: shop.now - timedelta(minutes=minutes)  # noqa: E731
     for index in range(30):
         counters = {"read": 80 + index, "events": 60, "unchanged": 20 + index, "created": index % 3, "changed": 50}
-        _make_run(shop, "users", "complete", started=ago(600 - index * 10), seconds=4 + index % 3, counters=counters)
+        _make_run(
+            shop, "users", "complete", started=_ago(shop, 600 - index * 10), seconds=4 + index % 3, counters=counters
+        )
     purchases = {"read": 255, "events": 240, "unchanged": 8, "created": 2, "changed": 200, "rejected": 7}
     shop.finished = _make_run(
-        shop, "purchases", "complete", started=ago(50), seconds=3, counters=purchases, notes=["Read as Latin-1."]
+        shop, "purchases", "complete", started=_ago(shop, 50), seconds=3, counters=purchases, notes=["Read as Latin-1."]
     )
     for message, count, examples in (
         (
@@ -213,7 +214,7 @@ def _make_runs(shop: Shop, with_problems: bool) -> None:
             shop,
             "refunds",
             "failed",
-            started=ago(20),
+            started=_ago(shop, 20),
             seconds=90,
             counters={"read": 40, "events": 40, "changed": 31},
             error="The Warehouse closed the connection: the server is shutting down. Check that it runs, then retry.",
@@ -229,7 +230,7 @@ def _make_runs(shop: Shop, with_problems: bool) -> None:
         "owed": 915,
     }
     shop.running = _make_run(
-        shop, "export", "running", started=ago(7), seconds=0, counters=sending, done=4680, total=5595
+        shop, "export", "running", started=_ago(shop, 7), seconds=0, counters=sending, done=4680, total=5595
     )
 
 
@@ -443,6 +444,10 @@ def _make_ledger(shop: Shop) -> None:
         claimed_key="x",
         error="The email looks fake or invalid.",
     )
+
+
+def _ago(shop: Shop, minutes: int) -> datetime:
+    return shop.now - timedelta(minutes=minutes)
 
 
 def _midnight(at: datetime) -> datetime:

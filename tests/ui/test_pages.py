@@ -177,8 +177,8 @@ def test_an_exact_match_comes_before_those_that_only_begin_with_it(viewer: Clien
 
 def test_a_search_stays_within_the_chosen_group(viewer: Client, shop: Shop) -> None:
     lapsed, usa = shop.groups["Lapsed customers"].pk, shop.groups["USA customers"].pk
-    assert "Evan Calloway" in read(viewer.get("/profiles/", {"q": "evan", "group": usa}))
-    assert "No one has a value that is “evan”" in read(viewer.get("/profiles/", {"q": "evan", "group": lapsed}))
+    assert "Evan Calloway" in read(viewer.get("/profiles/", {"q": "evan", "group": str(usa)}))
+    assert "No one has a value that is “evan”" in read(viewer.get("/profiles/", {"q": "evan", "group": str(lapsed)}))
 
 
 def test_pages_of_people_show_everyone_once(viewer: Client, shop: Shop) -> None:
