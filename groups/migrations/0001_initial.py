@@ -70,6 +70,7 @@ class Migration(migrations.Migration):
                 (
                     "group",
                     models.ForeignKey(
+                        db_constraint=False,
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="members",

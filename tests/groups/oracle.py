@@ -52,7 +52,7 @@ def leaf_matches(
 def _item_matches(
     operator: str, item: Any, rule: Mapping[str, Any], type_name: str, *, now: datetime, zone: ZoneInfo
 ) -> bool:
-    argument = rule.get("value")
+    argument: Any = rule.get("value")
     if type_name == "date":
         return _date_matches(operator, datetime.fromisoformat(item), argument, now=now, zone=zone)
     if type_name in ("integer", "float"):

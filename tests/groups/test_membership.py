@@ -285,7 +285,7 @@ def test_what_a_group_reads_is_rows_that_keep_the_property_rule(rules: dict[str,
 def test_the_same_rules_again_change_nothing(rules: dict[str, ProfilePropertyRule]) -> None:
     group = calculated("Buyers", SPENT)
     recalculate_all()
-    assert update_rules(group.pk, group.rules, actor=SYSTEM).rules_version == 1
+    assert update_rules(group.pk, group.rules or {}, actor=SYSTEM).rules_version == 1
     assert Work.objects.filter(state=WorkState.PENDING).count() == 0
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from core.accounts.actors import SYSTEM
 from core.work.models import UNFINISHED, Work
 from groups import boundaries, membership, recalculation
+from groups.definitions import define_many
 from groups.groups_store import update_rules
 from groups.models import Group
 from profiles import ruleset
@@ -131,7 +132,7 @@ def test_a_batch_waits_for_a_slice_and_sees_what_it_did(
         assert locked is not None
         leaving = run(leave)
         wait_until(somebody_waits_for_a_lock, what="the batch waits for the slice")
-        definition = membership.define_many([(group.pk, locked[0], locked[1])])[0]
+        definition = define_many([(group.pk, locked[0], locked[1])])[0]
         membership.recalculate_range(definition, after=None, until=None, now=locked[2])
         assert members(group) == {alice}
     leaving.result(timeout=10)
