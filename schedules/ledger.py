@@ -25,6 +25,7 @@ from core.work.leases import LEASE_SECONDS
 from plugins.contracts import Outcome, OutcomeKind
 from schedules.comparing import REFUSED
 from schedules.models import ExportRecord, RecordState
+from schedules.payloads import KEYED_PLANS
 
 FIRST_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 3600
@@ -199,7 +200,7 @@ _PUT_OFF = """
 def claim(schedule_id: int, *, attempt_id: UUID, run_id: int, after: datetime | None, limit: int) -> list[OwedRow]:
     """Mark the next due rows as sent by this attempt and return them; committed before the call is made."""
     with connection.cursor() as cursor:
-        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+        cursor.execute(KEYED_PLANS)
         cursor.execute(
             _CLAIM,
             {

@@ -91,10 +91,17 @@ _TEMPORARY = {
 }
 
 
+KEYED_PLANS = (
+    "set local enable_hashjoin = off; set local enable_mergejoin = off;"
+    " set local enable_seqscan = off; set local enable_material = off"
+)
+
+
 def prepare() -> None:
     """Empty temporary tables for this transaction, and plans that stay keyed however large the product's tables are.
 
-    A few thousand candidates meet tables of millions: left alone the planner may read those whole, once per batch.
+    A few thousand candidates meet tables of millions: left alone the planner may read those whole, once per batch, or
+    even once per candidate while it still believes a young ledger to be small.
     """
     with connection.cursor() as cursor:
         for table, columns in _TEMPORARY.items():
@@ -102,7 +109,7 @@ def prepare() -> None:
             if cursor.fetchone()[0] is None:
                 cursor.execute(f"create temporary table {table} ({columns}) on commit delete rows")
             cursor.execute(f"delete from {table}")
-        cursor.execute("set local enable_hashjoin = off; set local enable_mergejoin = off")
+        cursor.execute(KEYED_PLANS)
 
 
 def analyze(table: str) -> None:
