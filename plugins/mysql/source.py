@@ -24,7 +24,7 @@ from plugins.sql.app import CONNECT_TIMEOUT
 from plugins.sql.errors import RefusalKind, Refused, TooSlow
 from plugins.sql.importing import SqlImports
 from plugins.sql.keys import KeyColumn, KeyType, to_boolean, to_integer, to_number, to_text, to_time
-from plugins.sql.queries import Shape
+from plugins.sql.queries import KEYS, Shape
 from plugins.sql.retrieving import CannotWrap, SqlRetrieves
 from plugins.sql.sampling import SqlSamples
 
@@ -119,7 +119,7 @@ class MysqlSource(SqlSamples, SqlImports, SqlRetrieves):
             return TooSlow(f"The statement was given up: it took longer than {self.statement_timeout:g} seconds.")
         if code in _TRY_AGAIN or code in (0, 2000) or isinstance(error, OSError | pymysql.InterfaceError):
             return Retry(_sentence(text) if code in (1205, 1213) else "The connection to the database was lost.")
-        if code in _GONE:
+        if code in _GONE and f"{KEYS}." not in text:  # a variable inside a derived table is out of MariaDB's sight
             return Refused(_sentence(text), kind=RefusalKind.GONE)
         return Refused(_sentence(text), kind=RefusalKind.DATA if code in _DATA else RefusalKind.STATEMENT)
 
