@@ -26,6 +26,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
     EntryPoint(name, value, GROUP)
     for name, value in (
         ("csv", "plugins.csv:Csv"),
+        ("demo", "plugins.demo:Demo"),
         ("mysql", "plugins.mysql:Mysql"),
         ("postgres", "plugins.postgres:Postgres"),
         ("sqlite", "plugins.sqlite:Sqlite"),
@@ -41,11 +42,11 @@ _DEFAULTS: Mapping[OptionKind, tuple[type, ...]] = {
 log = logging.getLogger(__name__)
 
 
-class InvalidPlugin(Exception):  # noqa: N818
+class InvalidPlugin(Exception):
     """A plugin breaks the contract; the text says where."""
 
 
-class UnknownApp(LookupError):  # noqa: N818
+class UnknownApp(LookupError):
     """No installed plugin offers an App type of this key."""
 
 

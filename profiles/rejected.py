@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Rejected(Exception):  # noqa: N818 - it is an answer rather than a failure
+class Rejected(Exception):
     """The value does not fit its type. `reason` is a short phrase for people, such as "not an email address"."""
 
     def __init__(self, reason: str) -> None:

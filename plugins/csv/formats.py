@@ -9,6 +9,7 @@ import codecs
 import csv
 import gzip
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Lines:
         self._encoding = encoding
         self._wrapped: io.TextIOWrapper | None = None
         self._kept = ""
-        if stream.seek(offset) != offset:
+        if stream.seek(offset) < offset or (offset and _ends_before(stream, offset)):
             raise Halt("The file has become shorter than where reading had come: start again with a new run.")
         if encoding.startswith("utf-16") or newline == "\r":
             self._codec = "latin-1" if encoding == "western" else encoding
@@ -103,6 +104,11 @@ class Lines:
             self.number += 1
             self.last = line
             yield line
+
+
+def _ends_before(stream: BinaryIO, offset: int) -> bool:
+    """Plain files may be sought behind their end; compressed ones stop at it."""
+    return isinstance(getattr(stream, "raw", None), io.FileIO) and os.fstat(stream.fileno()).st_size < offset
 
 
 class _Unclosed(io.BufferedIOBase):
