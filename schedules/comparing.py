@@ -52,7 +52,7 @@ _ADD_INVOLVED = """
     select q.profile_id
       from export_wanted w
       join export_record r on r.schedule_id = %(schedule)s and r.profile_id = w.profile_id
-      join export_record q on q.schedule_id = %(schedule)s and q.state = 'rejected' and q.owed_key is not null
+      join export_record q on q.schedule_id = %(schedule)s and q.next_at is null and q.owed_key is not null
                           and q.owed_key = r.claimed_key and q.claimed_key is distinct from q.owed_key
      where r.claimed_key is distinct from w.key and q.profile_id <> w.profile_id
     on conflict do nothing

@@ -128,7 +128,7 @@ def apply_decisions(schedule_id: int, *, run_id: int) -> None:
 
 def count_owed(schedule_id: int) -> int:
     """How many profiles the destination is owed something for, due now or later."""
-    return ExportRecord.objects.filter(schedule_id=schedule_id, state__in=[RecordState.OWED, RecordState.SENT]).count()
+    return ExportRecord.objects.filter(schedule_id=schedule_id, next_at__isnull=False).count()
 
 
 def has_due(schedule_id: int) -> bool:
@@ -148,7 +148,7 @@ _CLAIM = f"""
     with due as materialized (
         select profile_id as id from export_record
          where schedule_id = %(schedule)s and state = 'owed' and next_at <= now() and next_at >= %(after)s
-         order by next_at limit %(limit)s for no key update
+         order by next_at limit %(limit)s
     )
     update export_record r set state = 'sent', attempt_id = %(attempt)s, sent_at = clock_timestamp(), run_id = %(run)s
       from due where r.schedule_id = %(schedule)s and r.profile_id = due.id
@@ -168,14 +168,15 @@ _DOUBT = """
                         'payload', case when owed_key is null then payload else owed_payload end,
                         'groups', case when owed_key is null then group_names else owed_group_names end))
            end
-     where schedule_id = %(schedule)s and state = 'sent' and attempt_id = any(%(attempts)s)
+     where schedule_id = %(schedule)s and next_at is not null and state = 'sent' and attempt_id = any(%(attempts)s)
 """
 
 # Here every key of the row is known, so accepting needs no values: what was owed is what is held.
-_ACCEPT = """
+_REMOVE = """
     delete from export_record
-     where schedule_id = %(schedule)s and attempt_id = %(attempt)s and profile_id = any(%(ids)s) and owed_key is null;
-
+     where schedule_id = %(schedule)s and attempt_id = %(attempt)s and profile_id = any(%(ids)s) and owed_key is null
+"""
+_ACCEPT = """
     update export_record
        set state = 'held', key = owed_key, payload = owed_payload, group_names = owed_group_names,
            owed_key = null, owed_payload = null, owed_group_names = null, may_hold = null,
@@ -219,7 +220,7 @@ def find_unanswered(schedule_id: int) -> tuple[list[UUID], bool]:
     with connection.cursor() as cursor:
         cursor.execute(
             "select attempt_id, max(sent_at) < clock_timestamp() - %s * interval '1 second' from export_record"
-            " where schedule_id = %s and state = 'sent' group by attempt_id",
+            " where schedule_id = %s and next_at is not null and state = 'sent' group by attempt_id",
             [LEASE_SECONDS, schedule_id],
         )
         found = cursor.fetchall()
@@ -230,7 +231,8 @@ def read_attempt(schedule_id: int, *, attempt_id: UUID) -> list[OwedRow]:
     """The rows that one attempt sent."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"select {_COLUMNS} from export_record where schedule_id = %s and state = 'sent' and attempt_id = %s",
+            f"select {_COLUMNS} from export_record"
+            " where schedule_id = %s and next_at is not null and state = 'sent' and attempt_id = %s",
             [schedule_id, attempt_id],
         )
         return [_read(*row) for row in cursor.fetchall()]
@@ -255,7 +257,11 @@ def record(
     given: dict[str, Any] = {"schedule": schedule_id, "attempt": attempt_id}
     with connection.cursor() as cursor:
         if accepted := by_kind.get(OutcomeKind.ACCEPTED):
-            cursor.execute(_ACCEPT, {**given, "ids": [row.profile for row, _ in accepted]})
+            kept = [row.profile for row, _ in accepted if row.owed]
+            removed = [row.profile for row, _ in accepted if not row.owed]
+            for statement, ids in ((_REMOVE, removed), (_ACCEPT, kept)):
+                if ids:
+                    cursor.execute(statement, {**given, "ids": ids})
         _put_off(cursor, given, RecordState.REJECTED, by_kind.get(OutcomeKind.REJECT, []), at_once=False)
         again = by_kind.get(OutcomeKind.RETRY, []) + by_kind.get(OutcomeKind.HALT, [])
         _put_off(cursor, given, RecordState.OWED, again, at_once=all_wait)
