@@ -117,7 +117,7 @@ def test_a_query_gives_each_profile_its_value(app: Any, template: str, expected:
     [
         "select item from purchases where user_id = {{profile.user_id}} group by item order by sum(total) desc",
         "select item from purchases where user_id = {{profile.user_id}} order by total desc limit 5",
-        "with m as (select * from purchases where user_id = {{profile.user_id}}) select item from m order by total desc",
+        "with p as (select * from purchases where user_id={{profile.user_id}}) select item from p order by total desc",
         "select item from (select * from purchases where user_id = {{profile.user_id}}) m order by total desc",
     ],
 )
