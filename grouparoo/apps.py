@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from grouparoo import checks  # noqa: F401  (importing registers them)
-from grouparoo import wiring
+from grouparoo import (
+    checks,  # noqa: F401  (importing registers them)
+    wiring,
+)
 from grouparoo.celery import app
+from plugins import registry
 
 
 class GrouparooConfig(AppConfig):
@@ -18,4 +21,5 @@ class GrouparooConfig(AppConfig):
 
     def ready(self) -> None:
         """Called once by Django when everything is loaded."""
+        registry.load()  # a broken built-in plugin fails the start, not a worker at night
         wiring.connect(app)

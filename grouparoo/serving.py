@@ -14,9 +14,11 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import call_command
+from django.utils import timezone
 
 from core.lib.processes import Program, Supervisor, find_free_port
 from core.lib.servers import start_servers
+from core.work import partitions
 from grouparoo.running import beat_command, process_env, web_command, worker_command
 
 ANSWER_SECONDS = 60
@@ -35,6 +37,7 @@ def prepare(*, write: Callable[[str], None]) -> None:
     write("Preparing the database and the pages.")
     call_command("check", databases=["default"], stdout=io.StringIO())
     call_command("migrate", interactive=False, verbosity=0)
+    partitions.ensure(timezone.now())
     call_command("collectstatic", interactive=False, verbosity=0)
 
 

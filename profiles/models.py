@@ -1,8 +1,8 @@
 """Profiles, the rules that describe their properties, and the side tables that carry what needs an index.
 
 `Profile`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, `ProfileIdentity` by
-`profiles/identity.py`, and only the pipeline calls it. Rules are written only by `profiles/rules.py`, `HydrationRetry` by
-`profiles/hydration_retries.py`.
+`profiles/identity.py`, and only the pipeline calls it. Rules are written only by `profiles/rules.py`, `HydrationRetry`
+by `profiles/hydration_retries.py`.
 """
 
 from __future__ import annotations

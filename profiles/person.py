@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from profiles import meta
+from profiles.meta import Entry
 from profiles.ruleset import Rule
 
 NEVER = 0  # an as-of time older than any other: the rule was never answered
@@ -23,7 +24,7 @@ class Person:
 
     guid: UUID
     values: dict[str, Any]
-    meta: dict[str, meta.Entry]
+    meta: dict[str, Entry]
     created_us: int
     hydrated_us: int | None
     row_version: str | None = None  # None: new in this batch
@@ -72,7 +73,7 @@ class Person:
             if held is None and entry is None and not self.is_new:
                 created = now_us
         fresh = meta.trim(
-            [None if cause is None else as_of, cause, created, updated, *(rejected if rejected else (None, None))]
+            [None if cause is None else as_of, cause, created, updated, *(rejected or (None, None))]
         )
         if fresh != (entry or []):
             self.is_touched = True
@@ -87,7 +88,9 @@ class Person:
 
         Most answers of a first load are of this kind, so they take this short way.
         """
-        return self.row_version is None and not rule.is_unique and rule.key not in self.values and rule.key not in self.meta
+        if self.row_version is not None or rule.is_unique:
+            return False
+        return rule.key not in self.values and rule.key not in self.meta
 
     def take_first(self, key: str, value: Any) -> None:
         """Take the first answer for a property that `is_blank`."""
@@ -109,7 +112,7 @@ class Person:
         self.is_touched = True
 
     def changed_values(self) -> dict[str, list[Any]]:
-        """What the change log says of this batch: key -> [old, new], without values that came back to what they were."""
+        """What the change log says of this batch: key -> [old, new], without values that came back to the old one."""
         return {
             key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)
         }
@@ -122,7 +125,7 @@ class Person:
         else:
             self.values[key] = value
 
-    def _is_older(self, entry: meta.Entry | None, held_as_of: int, as_of: int, cause: str | None) -> bool:
+    def _is_older(self, entry: Entry | None, held_as_of: int, as_of: int, cause: str | None) -> bool:
         if as_of != held_as_of:
             return as_of < held_as_of
         if cause is None:

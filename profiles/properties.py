@@ -157,7 +157,8 @@ def _write_dates(people: Sequence[Person], ruleset: RuleSet) -> None:
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            "with s as (select * from unnest(%s::bigint[], %s::uuid[], %s::timestamptz[]) as s(rule_id, profile_id, at)),"
+            "with s as (select * from unnest(%s::bigint[], %s::uuid[], %s::timestamptz[])"
+            "  as s(rule_id, profile_id, at)),"
             " gone as (delete from profile_date d using s where s.at is null"
             "  and d.rule_id = s.rule_id and d.profile_id = s.profile_id)"
             " insert into profile_date (rule_id, profile_id, at)"
@@ -196,15 +197,17 @@ def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -
         guids = [row[0] for row in cursor.fetchall()]
         if not guids:
             return None
+        given = {"rules": list(rule_ids), "first": guids[0], "last": guids[-1]}
         cursor.execute(
-            "delete from profile_date where rule_id = any(%s) and profile_id = any(%s)", [list(rule_ids), guids]
+            "delete from profile_date where rule_id = any(%(rules)s) and profile_id between %(first)s and %(last)s", given
         )
         cursor.execute(
             "insert into profile_date (rule_id, profile_id, at)"
             " select r.id, p.guid, (p.properties ->> r.key)::timestamptz"
             " from profile_property_rule r, profile p"
-            " where r.id = any(%s) and p.guid = any(%s) and p.properties ->> r.key is not null",
-            [list(rule_ids), guids],
+            " where r.id = any(%(rules)s) and p.guid between %(first)s and %(last)s"
+            " and p.properties ->> r.key is not null",
+            given,
         )
     last: UUID = guids[-1]
     return last

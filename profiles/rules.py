@@ -207,8 +207,9 @@ def _read_column(new: NewRule) -> list[str]:
     if aggregation in _SORTED and not new.column.get("sort_column"):
         raise _invalid("column", f"Say which column decides what is {aggregation.replace('_', ' ')}.")
     for condition in new.column.get("filters", []):
-        if condition.get("operator") not in FILTERS:
-            raise _invalid("column", f"{condition.get('operator')} is not a filter; choose one of {', '.join(FILTERS)}.")
+        operator = condition.get("operator")
+        if operator not in FILTERS:
+            raise _invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
     return [new.column_key]
 
 
@@ -230,10 +231,12 @@ def _refuse_cycle(rule: ProfilePropertyRule) -> None:
     reads: dict[int, set[int]] = {}
     for rule_id, read_id in RuleVariable.objects.values_list("rule_id", "reads_id"):
         reads.setdefault(rule_id, set()).add(read_id)
-    path, seen = [rule.pk], set()
+    path = [rule.pk]
+    seen: set[int] = set()
     if _finds_way_back(rule.pk, rule.pk, reads, path, seen):
         names = dict(ProfilePropertyRule.objects.filter(pk__in=path).values_list("pk", "key"))
-        raise _invalid("query", f"These properties would read each other in a circle: {' → '.join(names[p] for p in path)}.")
+        circle = " → ".join(names[p] for p in path)
+        raise _invalid("query", f"These properties would read each other in a circle: {circle}.")
 
 
 def _finds_way_back(at: int, goal: int, reads: Mapping[int, set[int]], path: list[int], seen: set[int]) -> bool:

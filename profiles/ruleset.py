@@ -114,10 +114,9 @@ class RuleSet:
 
 @dataclass(slots=True)
 class _Cache:
-    """The last snapshot of this process, valid while version and region stay."""
+    """The last snapshot of this process and what it was read for: replaced whole, as threads share it."""
 
-    found_for: tuple[int, str] | None = None
-    ruleset: RuleSet | None = None
+    found: tuple[tuple[int, str], RuleSet] | None = None
 
 
 _cache = _Cache()
@@ -130,16 +129,16 @@ def current_version() -> int:
 
 def forget() -> None:
     """Read the rules anew at the next `load`; for tests that write them behind the product's back."""
-    _cache.found_for = None
+    _cache.found = None
 
 
 def load() -> RuleSet:
     """The rules as they are now; costs one small query while nothing changed."""
     wanted = (current_version(), project.current().phone_region)
-    if _cache.ruleset is None or _cache.found_for != wanted:
-        _cache.ruleset = _read(version=wanted[0], region=wanted[1])
-        _cache.found_for = wanted
-    return _cache.ruleset
+    found = _cache.found
+    if found is None or found[0] != wanted:
+        found = _cache.found = wanted, _read(version=wanted[0], region=wanted[1])
+    return found[1]
 
 
 def hold(version: int) -> bool:

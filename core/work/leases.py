@@ -15,13 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from core.work.models import UNFINISHED, Work, WorkState
 
-LEASE_SECONDS = 60
+LEASE_SECONDS: int = settings.GROUPAROO_LEASE_SECONDS
 SLICE_SECONDS = 30
 _BACKOFF_SECONDS = (5, 15, 60, 300)
 
@@ -64,8 +65,9 @@ class Lease:
         with connection.cursor() as cursor:
             cursor.execute(
                 "update work set mark = %s::jsonb, done = coalesce(%s, done), total = coalesce(%s, total), failures = 0,"
-                " lease_until = clock_timestamp() + %s where id = %s and token = %s returning done, total, stop_requested",
-                [_json(mark), done, total, timedelta(seconds=LEASE_SECONDS), self.work_id, self.token],
+                " lease_until = clock_timestamp() + make_interval(secs => %s)"
+                " where id = %s and token = %s returning done, total, stop_requested",
+                [_json(mark), done, total, LEASE_SECONDS, self.work_id, self.token],
             )
             row = cursor.fetchone()
         if row is None:
@@ -176,4 +178,4 @@ def run_slice(kind: str, step: Callable[[Lease], bool]) -> bool:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else connection.ops.adapt_json_value(value, None).dumps(value)
+    return None if value is None else dumps(value)

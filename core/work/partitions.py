@@ -5,14 +5,18 @@ Each such table has a DEFAULT partition too, so that a clock that jumps never lo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from psycopg2 import sql
 
 from core.lib import uuid7
+
+log = logging.getLogger(__name__)
 
 WEEK = timedelta(days=7)
 _EPOCH = datetime(2024, 1, 1, tzinfo=UTC)  # a Monday
@@ -64,26 +68,34 @@ def ensure(now: datetime) -> int:
     A week whose rows already landed in the DEFAULT partition (the clock jumped) is left there: the database refuses
     to split them off, and nothing is lost by reading them where they are.
     """
-    if not missing(now):
-        return 0
     made = 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-        for table, start in missing(now):
-            cursor.execute(
-                sql.SQL("create table {} partition of {} for values from ({}) to ({})").format(
-                    sql.Identifier(_name(table, start)),
-                    sql.Identifier(table.name),
-                    sql.Literal(table.bound(start)),
-                    sql.Literal(table.bound(start + WEEK)),
-                )
-            )
-            made += 1
+    for table, start in missing(now):
+        try:
+            made += _make(table, start)
+        except IntegrityError:
+            log.warning("%s already has rows of the week of %s in its default partition", table.name, start.date())
     return made
 
 
-def drop_before(table: str, at: datetime) -> list[str]:
-    """Drop the partitions of `table` that end at or before `at`; the names of those dropped."""
+def _make(table: PartitionedTable, start: datetime) -> int:
+    statement = sql.SQL("create table if not exists {} partition of {} for values from ({}) to ({})").format(
+        sql.Identifier(_name(table, start)),
+        sql.Identifier(table.name),
+        sql.Literal(table.bound(start)),
+        sql.Literal(table.bound(start + WEEK)),
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute(statement)
+    return 1
+
+
+def drop_before(table: str, at: datetime, *, read_until: int | None = None) -> list[str]:
+    """Drop the partitions of `table` that end at or before `at`; the names of those dropped.
+
+    `read_until` is the least transaction number that some reader still needs: a partition that holds a row of it or
+    of a later one stays.
+    """
     limit = f"{table}_{week_start(at):%Y%m%d}"
     dropped = []
     with transaction.atomic(), connection.cursor() as cursor:
@@ -93,9 +105,18 @@ def drop_before(table: str, at: datetime) -> list[str]:
             [table, rf"^{table}_\d{{8}}$", limit],
         )
         for (name,) in cursor.fetchall():
+            if read_until is not None and _is_needed(cursor, name, read_until):
+                break
             cursor.execute(sql.SQL("drop table {}").format(sql.Identifier(name)))
             dropped.append(name)
     return dropped
+
+
+def _is_needed(cursor: CursorWrapper, name: str, read_until: int) -> bool:
+    cursor.execute(
+        sql.SQL("select exists (select from {} where xid >= %s)").format(sql.Identifier(name)), [read_until]
+    )
+    return bool(cursor.fetchone()[0])
 
 
 def _name(table: PartitionedTable, start: datetime) -> str:
