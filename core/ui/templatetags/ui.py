@@ -10,6 +10,7 @@ from typing import Any
 import lucide
 from django import template
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -93,6 +94,14 @@ def ago(at: datetime | None) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', at.isoformat(), wording.full_time(at), wording.relative(at)
     )
+
+
+@register.filter
+def due(at: datetime | None) -> SafeString:
+    """When something starts: "in 8 min", or "due now" once its time has come."""
+    if at is not None and at <= timezone.now():
+        return format_html('<time datetime="{}" title="{}">due now</time>', at.isoformat(), wording.full_time(at))
+    return ago(at)
 
 
 @register.filter
