@@ -69,8 +69,9 @@ check: $(STAMP)
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py check
 
+# The demo's Apps are databases beside the product's own, which may well be inside a private network.
 demo: $(STAMP)
-	@exec $(RUN) manage.py demo $(ARGS)
+	@GROUPAROO_ALLOW_PRIVATE_HOSTS="$${GROUPAROO_ALLOW_PRIVATE_HOSTS:-true}" exec $(RUN) manage.py demo $(ARGS)
 
 up: $(STAMP)
 	@exec $(RUN) manage.py up $(ARGS)

@@ -51,6 +51,8 @@ def process_env(name: str, *, database_url: str, redis_url: str) -> dict[str, st
         "DJANGO_SETTINGS_MODULE": "grouparoo.settings",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
+        # Its default depends on whether addresses were given, and from here on they are.
+        "GROUPAROO_ALLOW_PRIVATE_HOSTS": str(settings.GROUPAROO_ALLOW_PRIVATE_HOSTS),
         "GROUPAROO_PROCESS": f"grouparoo {name}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),

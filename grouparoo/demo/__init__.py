@@ -6,37 +6,33 @@ called again on the same data: a second start goes on where the first one ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from django.core.management.base import CommandError
 
-from grouparoo.screen import Bar
+from core.lib.errors import InvalidInput
+from grouparoo.demo import summary
+from grouparoo.demo.configuration import configure, refuse_other_use
+from grouparoo.demo.databases import Names, make_databases
+from grouparoo.demo.flow import Flow, look, start
+from grouparoo.demo.people import ensure_login
 
+__all__ = ["Flow", "load", "look", "start", "summarize"]
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How far the flow is. `problem` says what went wrong and what to do; empty when all is well."""
-
-    bars: Sequence[Bar]
-    is_done: bool
-    problem: str = ""
+NAMES = Names()
 
 
 def load(*, write: Callable[[str], None]) -> None:
     """Make the shop's database and the configuration, where they are missing. No worker runs yet."""
-    raise CommandError("The demo shop does not exist yet.")
-
-
-def start() -> None:
-    """Ask for the import runs, unless the flow has been asked for before. Workers are running."""
-
-
-def look() -> Flow:
-    """Read how far imports, groups and exports are; called twice a second from one thread."""
-    return Flow(bars=(), is_done=True)
+    try:
+        refuse_other_use(NAMES)
+        make_databases(NAMES, write=write)
+        configure(NAMES, write=write)
+        ensure_login()
+    except InvalidInput as error:
+        raise CommandError(error.message) from error
 
 
 def summarize() -> list[str]:
     """The lines that say what happened, and with which email and password to sign in."""
-    return []
+    return summary.summarize(NAMES)
