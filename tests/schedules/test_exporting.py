@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -22,6 +23,7 @@ from tests.schedules.destinations import (
     make_due,
     make_world,
     start,
+    wait_for_horizon,
     work,
 )
 
@@ -498,7 +500,7 @@ def test_an_export_without_a_key_says_so(world: World) -> None:
     assert "no key field" in run.error
 
 
-def refuse(key: str, *, reason: str):
+def refuse(key: str, *, reason: str) -> Callable[[ProfileExport], Outcome]:
     """An answer that rejects one key."""
 
     def answer(item: ProfileExport) -> Outcome:
@@ -507,3 +509,35 @@ def refuse(key: str, *, reason: str):
         return ACCEPTED
 
     return answer
+
+
+# ---------------------------------------------------------------- when
+
+
+def test_an_export_that_follows_changes_is_due_after_one(world: World) -> None:
+    (alice,) = world.people(ALICE)
+    follows, by_hand = world.export("follows", after_changes=True), world.export("by_hand")
+    assert exporting.find_due() == [follows.pk]
+    run, other = export(follows), export(by_hand)
+    wait_for_horizon()
+    Run.objects.filter(pk__in=[run.pk, other.pk]).update(created_at=timezone.now() - timedelta(minutes=1))
+    assert exporting.find_due() == []
+    world.change(alice, first_name="Alicia")
+    wait_for_horizon()
+    assert exporting.find_due() == [follows.pk]
+
+
+def test_changes_that_come_one_by_one_go_out_together(world: World) -> None:
+    (alice,) = world.people(ALICE)
+    schedule = world.export(after_changes=True)
+    export(schedule)
+    world.change(alice, first_name="Alicia")
+    wait_for_horizon()
+    assert exporting.find_due() == []
+
+
+def test_an_export_that_runs_is_not_due(world: World) -> None:
+    world.people(ALICE)
+    schedule = world.export(after_changes=True)
+    start(schedule)
+    assert exporting.find_due() == []

@@ -1,0 +1,242 @@
+"""The same story told to each real destination: first export, changes, a moved key, a swap, leaving, a removal."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from apps_connectors import apps_store, connections
+from core.accounts.actors import SYSTEM
+from schedules import schedules_store
+from schedules.models import RunState, Schedule
+from tests.factories import make_rule
+from tests.mariadb import MariaDB
+from tests.schedules.destinations import World, adds_up, export, make_world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ALICE = {
+    "email": "alice@example.com",
+    "first_name": "Alice “the tab\t” \\N",
+    "ltv": 12.5,
+    "visits": 3,
+    "is_vip": True,
+    "born_at": "1990-02-28T00:00:00.000000Z",
+}
+BOB = {"email": "bob@example.com", "first_name": "Bob"}
+CHARLIE = {"email": "charlie@example.com", "first_name": "Charlie"}
+DATABASE = "export_target"
+
+
+@dataclass
+class Destination:
+    """A real tool: how to make its App, what an export to it asks, and how to look at what it holds."""
+
+    type: str
+    app_options: dict[str, Any]
+    options: dict[str, Any]
+    names: Callable[[], dict[str, str | None]]
+    members: Callable[[], set[tuple[str, str]]]
+    execute: Callable[[str], object] = print
+
+
+def look_with(run: Callable[[str], list[tuple[Any, ...]]]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """How to read names and memberships of a SQL destination."""
+    return (
+        lambda: dict(run("select email, name from people")),
+        lambda: set(run("select email, group_name from people_groups")),
+    )
+
+
+TABLES = {"table": "people", "groups_table": "people_groups", "create_table": True}
+
+
+@pytest.fixture
+def postgres(postgres_server: Callable[[str], str]) -> Iterator[Destination]:
+    with closing(psycopg2.connect(postgres_server("postgres"))) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cursor:
+            cursor.execute(f"drop database if exists {DATABASE} with (force)")
+            cursor.execute(f"create database {DATABASE}")
+        dsn = parse_dsn(postgres_server(DATABASE))
+        given: dict[str, Any] = {
+            "host": dsn["host"],
+            "user": dsn["user"],
+            "port": int(dsn.get("port", 5432)),
+            "database": DATABASE,
+        }
+        with closing(psycopg2.connect(postgres_server(DATABASE))) as target:
+            target.autocommit = True
+
+            def run(statement: str) -> list[tuple[Any, ...]]:
+                with target.cursor() as cursor:
+                    cursor.execute(statement)
+                    return cursor.fetchall() if cursor.description else []
+
+            given["password"] = dsn.get("password", "")
+            yield Destination("postgres", given, TABLES, *look_with(run), run)
+        connections.close_all()
+        with admin.cursor() as cursor:
+            cursor.execute(f"drop database {DATABASE} with (force)")
+
+
+@pytest.fixture
+def mysql(mariadb: MariaDB) -> Iterator[Destination]:
+    mariadb.create_database(DATABASE)
+    given = {
+        "host": mariadb.host,
+        "port": mariadb.port,
+        "user": mariadb.user,
+        "password": mariadb.password,
+        "database": DATABASE,
+    }
+    with closing(mariadb.connect(DATABASE)) as target:
+
+        def run(statement: str) -> list[tuple[Any, ...]]:
+            with target.cursor() as cursor:
+                cursor.execute(statement)
+                return list(cursor.fetchall())
+
+        yield Destination("mysql", given, TABLES, *look_with(run), run)
+    connections.close_all()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Destination:
+    def read() -> list[tuple[str, str, str | None]]:
+        found = []
+        for path in tmp_path.glob("*.csv"):
+            with path.open(newline="", encoding="utf-8") as file:
+                found += [(row["email"], path.stem, row["name"] or None) for row in csv.DictReader(file)]
+        return found
+
+    return Destination(
+        "csv",
+        {"folder": str(tmp_path)},
+        {},
+        lambda: {email: name for email, _, name in read()},
+        lambda: {(email, group) for email, group, _ in read()},
+    )
+
+
+SQL = ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)]
+
+
+@pytest.fixture(params=[*SQL, "files"])
+def destination(request: pytest.FixtureRequest) -> Destination:
+    found: Destination = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, destination: Destination) -> World:
+    world = make_world(monkeypatch)
+    for key, kind in (("ltv", "float"), ("visits", "integer"), ("is_vip", "boolean"), ("born_at", "date")):
+        make_rule(key, kind)
+    world.app = apps_store.create_app(destination.type, "Real", destination.app_options, actor=SYSTEM)
+    return world
+
+
+def make_export(world: World, destination: Destination, **more: Any) -> Schedule:
+    others = {key: key for key in ("ltv", "visits", "is_vip", "born_at")}
+    data = schedules_store.ScheduleData(
+        direction="export",
+        name="real",
+        app_id=world.app.pk,
+        options={**destination.options, "key_field": "email"},
+        fields={"email": "email", "name": "first_name", **others},
+        groups={group.pk: group.name for group in world.groups.values()},
+        **more,
+    )
+    return schedules_store.create_schedule(data, actor=SYSTEM)
+
+
+def test_the_destination_follows_the_profiles(world: World, destination: Destination) -> None:
+    alice, bob, charlie = world.people(ALICE, BOB, CHARLIE)
+    world.join(alice, "new")
+    schedule = make_export(world, destination)
+
+    def sent(**expected: int) -> None:
+        run = export(schedule)
+        assert (run.state, run.error) == (RunState.COMPLETE, "")
+        assert adds_up(run)
+        assert {name: number for name, number in run.counters.items() if number} == expected
+
+    sent(selected=3, sent=3, created=3)
+    assert destination.names() == {
+        "alice@example.com": ALICE["first_name"],
+        "bob@example.com": "Bob",
+        "charlie@example.com": "Charlie",
+    }
+    assert destination.members() == {
+        ("alice@example.com", "vip"),
+        ("alice@example.com", "new"),
+        ("bob@example.com", "vip"),
+        ("charlie@example.com", "vip"),
+    }
+    sent()
+
+    world.change(alice, email="alice@example.org", first_name=None)
+    world.leave(alice, "vip")
+    sent(selected=1, sent=1, updated=1)
+    assert destination.names()["alice@example.org"] is None
+    assert "alice@example.com" not in destination.names()
+    assert ("alice@example.org", "new") in destination.members()
+    assert not any("alice@example.com" in pair for pair in destination.members())
+
+    world.change(bob, email="charlie@example.com")
+    world.change(charlie, email="bob@example.com")
+    sent(selected=2, sent=2, updated=2)
+    assert destination.names()["charlie@example.com"] == "Bob"
+    assert destination.names()["bob@example.com"] == "Charlie"
+
+    world.leave(bob, "vip")
+    world.change(alice, email="charlie@example.com", first_name="Alice")
+    sent(selected=2, sent=1, updated=1, unchanged=1)
+    assert destination.names() == {"charlie@example.com": "Alice", "bob@example.com": "Charlie"}
+    assert destination.members() == {("charlie@example.com", "new"), ("bob@example.com", "vip")}
+
+    world.leave(alice, "new")
+    world.leave(charlie, "vip")
+    sent(selected=2, sent=2, removed=2)
+    assert destination.names() == {}
+    assert destination.members() == set()
+
+
+@pytest.mark.parametrize("destination", SQL, indirect=True)
+def test_where_nothing_may_be_removed_only_the_groups_go(world: World, destination: Destination) -> None:
+    alice, _ = world.people(ALICE, BOB)
+    schedule = make_export(world, destination, mode="additive")
+    export(schedule)
+    world.leave(alice, "vip")
+    export(schedule)
+    assert set(destination.names()) == {"alice@example.com", "bob@example.com"}
+    assert destination.members() == {("bob@example.com", "vip")}
+
+
+@pytest.mark.parametrize("destination", SQL, indirect=True)
+def test_a_table_that_vanished_halts_the_export_and_loses_nothing(world: World, destination: Destination) -> None:
+    (alice,) = world.people(ALICE)
+    schedule = make_export(world, destination)
+    export(schedule)
+    destination.execute("alter table people rename to elsewhere")
+    world.change(alice, first_name="Alice")
+    run = export(schedule)
+    schedule.refresh_from_db()
+    assert run.state == RunState.FAILED
+    assert "people" in run.error
+    assert schedule.halted_reason == run.error
+    assert adds_up(run)
+    assert run.counters["owed"] == 1
+    destination.execute("alter table elsewhere rename to people")
+    schedules_store.resume(schedule.pk, actor=SYSTEM)
+    assert export(schedule).counters["sent"] == 1
+    assert destination.names() == {"alice@example.com": "Alice"}
