@@ -65,7 +65,7 @@ def test_no_page_has_a_fault_that_axe_finds(
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         for name, url in pages.items():
             page.goto(f"{live_server.url}{url}")
-            page.wait_for_function("!document.querySelector('[hx-trigger^=load]')")  # the slots are filled
+            expect(page.locator("[hx-trigger^=load]")).to_have_count(0)  # the slots are filled
             if found := find_faults(page, axe_source):
                 faults[name] = found
     assert faults == {}
