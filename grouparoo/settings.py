@@ -174,6 +174,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 
+# How long work that a killed worker held waits for another one; a step of work has to take less.
+GROUPAROO_LEASE_SECONDS = read_int("GROUPAROO_LEASE_SECONDS", default=60, least=1, most=3600)
+
 # How many processes `python manage.py up` keeps running.
 WEB_PROCESSES = read_int("WEB_PROCESSES", default=2, least=1, most=64)
 WORKER_PROCESSES = read_int("WORKER_PROCESSES", default=2, least=1, most=256)

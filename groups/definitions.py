@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from core.accounts import project
@@ -30,10 +30,12 @@ class Definition:
 
 @dataclass(slots=True)
 class _Cache:
-    """Compiled trees by group, for one state of the property rules and the project's settings."""
+    """A state of the property rules and the project's settings, and the compiled trees by group for it.
 
-    found_for: tuple[int, str, str] | None = None
-    by_group: dict[tuple[int, int], Definition] = field(default_factory=dict)
+    Replaced whole, as threads share it.
+    """
+
+    found: tuple[tuple[int, str, str], dict[tuple[int, int], Definition]] | None = None
 
 
 _cache = _Cache()
@@ -74,7 +76,7 @@ def _define(group_id: int, version: int, rules: Any, *, cache: dict[tuple[int, i
 def _fresh_cache() -> dict[tuple[int, int], Definition]:
     settings = project.current()
     state = (ruleset.load().version, str(settings.time_zone), settings.phone_region)
-    if _cache.found_for != state:
-        _cache.by_group = {}
-        _cache.found_for = state
-    return _cache.by_group
+    found = _cache.found
+    if found is None or found[0] != state:
+        found = _cache.found = state, {}
+    return found[1]

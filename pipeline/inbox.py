@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.db import DatabaseError, connection, transaction
 
 from core.lib.json import loads
-from core.work.leases import LostLease
+from core.work.leases import LEASE_SECONDS, LostLease
 from events import store
 from events.envelope import InboundEvent
 from events.models import EventState
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000
 SLICE_SECONDS = 20
-LEASE_SECONDS = 60
 
 _CLAIM = """
 update inbox i

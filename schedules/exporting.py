@@ -40,7 +40,7 @@ from schedules.runs import FoundError
 log = logging.getLogger(__name__)
 
 COMPARED_AT_ONCE = 5000  # profiles of one step of a full comparison
-SLOT_SECONDS = 120
+SLOT_SECONDS = 2 * leases.LEASE_SECONDS  # a call renews the lease, not the slot
 MOST_FAILURES = 5  # slices in a row that end in an error of our own before the run has failed
 _WAITS = (5, 15, 60, 300)  # seconds, when the destination takes nothing at all
 _NO_SLOT_SECONDS = 1.0

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from core.lib.json import dumps
 from core.work.models import UNFINISHED, Work, WorkState
 
 LEASE_SECONDS: int = settings.GROUPAROO_LEASE_SECONDS
@@ -64,8 +65,8 @@ class Lease:
         """
         with connection.cursor() as cursor:
             cursor.execute(
-                "update work set mark = %s::jsonb, done = coalesce(%s, done), total = coalesce(%s, total), failures = 0,"
-                " lease_until = clock_timestamp() + make_interval(secs => %s)"
+                "update work set mark = %s::jsonb, done = coalesce(%s, done), total = coalesce(%s, total),"
+                " failures = 0, lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " where id = %s and token = %s returning done, total, stop_requested",
                 [_json(mark), done, total, LEASE_SECONDS, self.work_id, self.token],
             )

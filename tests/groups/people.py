@@ -27,9 +27,8 @@ UTC_ZONE = ZoneInfo("UTC")
 def forget_caches() -> None:
     """Forget what processes keep of rules: after a rollback a version number comes again and means others."""
     project.forget()
-    ruleset._cache.found_for = None
-    ruleset._cache.ruleset = None
-    definitions._cache.found_for = None
+    ruleset.forget()
+    definitions._cache.found = None
 
 
 def make_rules(*keys: str) -> dict[str, ProfilePropertyRule]:
