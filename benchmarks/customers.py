@@ -40,7 +40,8 @@ _SOURCE = (
     )""",
     """
     create table purchases (
-        id bigint generated always as identity primary key, customer_id bigint, total numeric(10, 2), bought_at timestamptz
+        id bigint generated always as identity primary key, customer_id bigint, total numeric(10, 2),
+        bought_at timestamptz
     )""",
 )
 
@@ -54,7 +55,8 @@ _CUSTOMERS = """
 
 _PURCHASES = f"""
     insert into purchases (customer_id, total, bought_at)
-    select i, round(((i * 37 + k * 11) %% 20000) / 100.0, 2), timestamptz '2025-01-01' + (i + k) %% 500 * interval '1 day'
+    select i, round(((i * 37 + k * 11) %% 20000) / 100.0, 2),
+        timestamptz '2025-01-01' + (i + k) %% 500 * interval '1 day'
       from generate_series(1, %s) i, generate_series(1, {PURCHASES_EACH}) k"""
 
 _INDEXES = ("create index on customers (updated_at, id)", "create index on purchases (customer_id)")

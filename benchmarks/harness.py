@@ -20,7 +20,6 @@ from core.lib.processes import ProcessGroup
 from grouparoo.running import beat_command, process_env, worker_command
 from grouparoo.settings import DATABASE_URL, REDIS_URL
 
-
 _ADDRESS = ("host", "port", "user", "password")
 
 

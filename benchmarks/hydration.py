@@ -29,7 +29,9 @@ _VARIABLES = {"user_id": "integer"}
 ASKS = (
     QueryAsk("first_name", "select first_name from customers where id = {{profile.user_id}}", _VARIABLES),
     QueryAsk("ltv", "select sum(total) from purchases where customer_id = {{profile.user_id}}", _VARIABLES),
-    QueryAsk("last_purchase", "select max(bought_at) from purchases where customer_id = {{profile.user_id}}", _VARIABLES),
+    QueryAsk(
+        "last_purchase", "select max(bought_at) from purchases where customer_id = {{profile.user_id}}", _VARIABLES
+    ),
 )
 _JOIN = """
     select c.id, c.first_name, p.ltv, p.last_purchase
@@ -50,10 +52,14 @@ def run(profiles: int) -> Report:
         source = connect_to(shop)
         fill_source(source, profiles)
         with Postgres(app_options(shop)) as app:
-            seconds, limit, detail, failed = _compare(app, profiles, lambda statement, args: run_sql(source, statement, args=args))
+            seconds, limit, detail, failed = _compare(
+                app, profiles, lambda statement, args: run_sql(source, statement, args=args)
+            )
         source.close()
     report = Report("hydration", profiles, seconds, limit, failed_checks=failed, detail={"postgres": detail})
-    program, installer = (shutil.which(name, path="/usr/sbin:/usr/bin:/bin") for name in ("mariadbd", "mariadb-install-db"))
+    program, installer = (
+        shutil.which(name, path="/usr/sbin:/usr/bin:/bin") for name in ("mariadbd", "mariadb-install-db")
+    )
     if program and installer:
         with _mariadb_shop(program, installer, profiles) as (app, join):
             _, _, detail, failed = _compare(app, profiles, join)
@@ -64,9 +70,7 @@ def run(profiles: int) -> Report:
     return report
 
 
-def _compare(
-    app: RetrievesProperties, profiles: int, join: Join
-) -> tuple[float, float, dict[str, Any], list[str]]:
+def _compare(app: RetrievesProperties, profiles: int, join: Join) -> tuple[float, float, dict[str, Any], list[str]]:
     """Seconds of ours and of the join, both medians, with the result checked value by value."""
     rows = [{"user_id": number} for number in range(1, profiles + 1)]
     last: list[Retrieval] = []
@@ -115,9 +119,7 @@ def _differences(retrievals: list[Retrieval], expected: list[Row]) -> int:
     for retrieval in retrievals:
         answers = {answer.rule: answer.values for answer in retrieval.answers}
         found.extend(zip(*(answers[ask.rule] for ask in ASKS), strict=True))
-    return sum(
-        _plain(ours) != _plain(theirs[1:]) for ours, theirs in zip(found, expected, strict=True)
-    )
+    return sum(_plain(ours) != _plain(theirs[1:]) for ours, theirs in zip(found, expected, strict=True))
 
 
 def _plain(row: Row) -> Row:
@@ -126,9 +128,7 @@ def _plain(row: Row) -> Row:
 
 
 @contextmanager
-def _mariadb_shop(
-    program: str, installer: str, profiles: int
-) -> Iterator[tuple[RetrievesProperties, Join]]:
+def _mariadb_shop(program: str, installer: str, profiles: int) -> Iterator[tuple[RetrievesProperties, Join]]:
     """The same customers in a MariaDB server of the benchmark's own."""
     with start_mariadb(program, installer=installer) as server:
         server.create_database("shop")
@@ -155,12 +155,21 @@ def _mariadb_shop(
 def _mariadb_statements(profiles: int) -> list[str]:
     return [
         "create table customers (id bigint primary key, first_name varchar(50))",
-        "create table purchases (id bigint auto_increment primary key, customer_id bigint, total decimal(10, 2),"
-        " bought_at datetime, key (customer_id))",
-        "insert into customers select seq, elt(1 + seq mod 5, 'Alice', 'Bob', 'Charlie', 'Dana', 'Erin')"
-        f" from seq_1_to_{profiles}",
-        "insert into purchases (customer_id, total, bought_at) select c.seq, round(((c.seq * 37 + k.seq * 11) mod 20000)"
-        " / 100.0, 2), timestamp '2025-01-01 00:00:00' + interval ((c.seq + k.seq) mod 500) day"
-        f" from seq_1_to_{profiles} c, seq_1_to_3 k",
+        """
+        create table purchases (
+            id bigint auto_increment primary key, customer_id bigint, total decimal(10, 2), bought_at datetime,
+            key (customer_id)
+        )
+        """,
+        f"""
+        insert into customers select seq, elt(1 + seq mod 5, 'Alice', 'Bob', 'Charlie', 'Dana', 'Erin')
+        from seq_1_to_{profiles}
+        """,
+        f"""
+        insert into purchases (customer_id, total, bought_at)
+        select c.seq, round(((c.seq * 37 + k.seq * 11) mod 20000) / 100.0, 2),
+            timestamp '2025-01-01 00:00:00' + interval ((c.seq + k.seq) mod 500) day
+        from seq_1_to_{profiles} c, seq_1_to_3 k
+        """,
         "analyze table customers, purchases",
     ]

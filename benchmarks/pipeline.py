@@ -95,8 +95,8 @@ def _copy_flat(source: Any, out: str) -> float:
     columns = ", ".join(column for _, _, column in customers.COLUMNS)
     run_sql(
         target,
-        "create table flat (id bigint primary key, email text, first_name text, last_name text, country text, city text,"
-        " age int, score double precision, newsletter boolean, signed_up_at timestamptz, language text,"
+        "create table flat (id bigint primary key, email text, first_name text, last_name text, country text,"
+        " city text, age int, score double precision, newsletter boolean, signed_up_at timestamptz, language text,"
         " ltv double precision)",
     )
     started = time.perf_counter()
@@ -121,7 +121,8 @@ def _verify(report: Report, source: Any, out: str) -> None:
     """What arrived must be what plain SQL on the source gives; so must the members of each group."""
     expected = run_sql(
         source,
-        "select count(*), sum(hashtextextended(concat_ws('|', c.id, c.email, c.first_name, c.country, c.age, p.ltv), 0))"
+        "select count(*),"
+        " sum(hashtextextended(concat_ws('|', c.id, c.email, c.first_name, c.country, c.age, p.ltv), 0))"
         " from customers c left join (select customer_id, sum(total)::float8 ltv from purchases group by 1) p"
         " on p.customer_id = c.id",
     )

@@ -20,7 +20,7 @@ _EXAMPLE = "2026-01-31T12:30:00Z"
 _LONGEST = 200  # characters of a message id or a type
 
 
-class Unreadable(Exception):  # noqa: N818
+class Unreadable(Exception):
     """This item cannot be taken; the text is a sentence for whoever sends it."""
 
 

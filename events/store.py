@@ -97,7 +97,7 @@ def forget_keys(*, older_than: timedelta) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "delete from event_key where ('x' || left(replace(event_id::text, '-', ''), 12))::bit(48)::bigint"
-            " < extract(epoch from clock_timestamp() - %s) * 1000",
-            [older_than],
+            " < extract(epoch from clock_timestamp() - make_interval(secs => %s)) * 1000",
+            [older_than.total_seconds()],
         )
         return int(cursor.rowcount)

@@ -111,7 +111,7 @@ class RetrievesProperties(ABC):
         or `Halt`.
         """
 
-    def check_query(self, template: str, variables: Mapping[str, str]) -> None:
+    def check_query(self, template: str, variables: Mapping[str, str]) -> None:  # noqa: B027  may be left as it is
         """Raise `Reject` with a sentence when the template is not one read-only SELECT this tool can run."""
 
 
@@ -130,7 +130,7 @@ class ExportsProfiles(ABC):
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:
         """One outcome per profile, in order. Raises `Retry` or `Halt` for the whole batch."""
 
-    def finish(self, target: Target) -> None:
+    def finish(self, target: Target) -> None:  # noqa: B027  may be left as it is
         """Called once at the end of a run, for tools that publish what was written as a whole (files)."""
 
 

@@ -28,7 +28,7 @@ class OptionKind(StrEnum):
     """How an option is asked for, checked, stored and shown. Only `SECRET` is encrypted at rest and masked."""
 
     TEXT = "text"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105  the name of a kind
     NUMBER = "number"
     BOOLEAN = "boolean"
     CHOICE = "choice"
@@ -150,7 +150,7 @@ class Sample:
     rows: tuple[tuple[Any, ...], ...]
 
 
-# ---------------------------------------------------------------- importing
+# ---------------------------------------------------------------- import pages
 
 
 @dataclass(frozen=True, slots=True)

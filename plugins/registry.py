@@ -187,7 +187,8 @@ def _problems_of_option(option: Option) -> Iterable[str]:
         yield "has a key that is not made of small letters, digits and underscores"
     if not option.label:
         yield "has no label"
-    if not isinstance(option.kind, OptionKind):
+    kind: object = option.kind  # a plugin from elsewhere may give anything
+    if not isinstance(kind, OptionKind):
         yield f"is of the unknown kind {option.kind!r}"
         return
     if (option.kind is OptionKind.CHOICE) != bool(option.choices):

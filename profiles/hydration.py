@@ -93,7 +93,7 @@ def fetch(
     for layer in ruleset.layers:
         by_app: dict[int, list[Rule]] = {}
         for rule in layer:
-            by_app.setdefault(cast(int, rule.app_id), []).append(rule)
+            by_app.setdefault(cast("int", rule.app_id), []).append(rule)
         for app_id, rules in by_app.items():
             _fetch_app(app_id, rules, people, ruleset, carried=carried, overlay=overlay, fetched=fetched)
         if len(ruleset.layers) > 1:
@@ -153,7 +153,7 @@ def _variables_of(
 def _ask(
     app: App, asks: Sequence[Ask], people: Sequence[Person], rows: Sequence[Mapping[str, Any]], fetched: Fetched
 ) -> None:
-    retrieval = cast(RetrievesProperties, app).retrieve(asks, rows)
+    retrieval = cast("RetrievesProperties", app).retrieve(asks, rows)
     fetched.statements.extend(retrieval.statements)
     by_rule = {ask.rule: ask for ask in asks}
     for answer in retrieval.answers:
@@ -195,7 +195,7 @@ def _isolate(
             continue
         middle = (start + end) // 2
         for low, high in ((start, middle), (middle, end)):
-            retrieval = cast(RetrievesProperties, app).retrieve([ask], rows[low:high])
+            retrieval = cast("RetrievesProperties", app).retrieve([ask], rows[low:high])
             fetched.statements.extend(retrieval.statements)
             answer = retrieval.answers[0]
             if answer.error:

@@ -199,7 +199,8 @@ def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -
             return None
         given = {"rules": list(rule_ids), "first": guids[0], "last": guids[-1]}
         cursor.execute(
-            "delete from profile_date where rule_id = any(%(rules)s) and profile_id between %(first)s and %(last)s", given
+            "delete from profile_date where rule_id = any(%(rules)s) and profile_id between %(first)s and %(last)s",
+            given,
         )
         cursor.execute(
             "insert into profile_date (rule_id, profile_id, at)"

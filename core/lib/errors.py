@@ -23,13 +23,13 @@ class ProductError(Exception):
         super().__init__(self.message)
 
 
-class InvalidInput(ProductError):  # noqa: N818  named for what is to be done
+class InvalidInput(ProductError):
     """Some of what was given cannot be used."""
 
 
-class Refused(ProductError):  # noqa: N818
+class Refused(ProductError):
     """That cannot be done as things stand."""
 
 
-class NotFound(ProductError):  # noqa: N818
+class NotFound(ProductError):
     """There is no such thing."""

@@ -15,7 +15,7 @@ MASK = "••••"
 _SHORTEST_TO_SCRUB = 4  # replacing every "a" of a text would hide the text, not the secret
 
 
-class UnreadableSecrets(Exception):  # noqa: N818
+class UnreadableSecrets(Exception):
     """None of the keys opens these secrets. Put back the key they were encrypted with, or type the secrets again."""
 
     def __init__(self) -> None:

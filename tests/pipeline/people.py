@@ -26,9 +26,9 @@ class Held:
         """Nothing can be lost here."""
 
 
-def rule(key: str, type: str = "string", **more: Any) -> ProfilePropertyRule:
+def rule(key: str, value_type: str = "string", **more: Any) -> ProfilePropertyRule:
     """A property rule made the way a person makes one."""
-    return create_rule(NewRule(key=key, type=type, **more), actor=SYSTEM)
+    return create_rule(NewRule(key=key, type=value_type, **more), actor=SYSTEM)
 
 
 def shop_rules() -> None:

@@ -170,7 +170,7 @@ def run_workers(count: int) -> None:
 
 def assert_identities_follow_values() -> None:
     """Each identity has one owner, who has that value; each unique value has its identity."""
-    owned = {(guid, rule, value) for guid, rule, value in ProfileIdentity.objects.values_list("profile", "rule__key", "value")}
+    owned = set(ProfileIdentity.objects.values_list("profile", "rule__key", "value"))
     held = {
         (guid, key, str(values[key]))
         for guid, values in Profile.objects.values_list("guid", "properties")

@@ -51,6 +51,7 @@ def test_an_older_event_does_not_overwrite_and_is_kept_in_the_change_log() -> No
     last = ProfileChange.objects.order_by("id").last()
     assert last is not None
     assert last.changes == {"age": [None, 41]}
+    assert last.lost is not None
     assert last.lost["first_name"][0] == "Alice"
 
 
@@ -125,7 +126,8 @@ def test_null_clears_a_value_and_is_not_a_rejection() -> None:
 
 
 def test_text_that_postgresql_cannot_hold_rejects_that_event_alone() -> None:
-    result = take(event({"user_id": 3, "note": "a\x00b"}), event({"user_id": 4, "note": "\ud800"}), event({"user_id": 5}))
+    nul, surrogate = event({"user_id": 3, "note": "a\x00b"}), event({"user_id": 4, "note": "\ud800"})
+    result = take(nul, surrogate, event({"user_id": 5}))
     assert (result.rejected, result.events) == (2, 1)
     assert everyone() == [{"user_id": 5}]
     assert "U+0000" in result.errors[0][2]
@@ -153,4 +155,3 @@ def test_the_view_shows_one_row_per_property() -> None:
         ("first_name", "string", "Alice", "Alice"),
         ("user_id", "integer", 3, "3"),
     ]
-

@@ -32,7 +32,7 @@ class Shelf(App, TestsConnection):
 
 
 def shelf(*options: Option, **changes: Any) -> type[App]:
-    spec = replace(SPEC, **({"options": options} if options else {}), **changes)
+    spec = replace(SPEC, options=options or SPEC.options, **changes)
     return type("Shelf", (Shelf,), {"spec": spec})
 
 

@@ -35,10 +35,10 @@ class Shop:
         with sqlite3.connect(self.path) as connection:
             connection.executescript(statements)
 
-    def query(self, key: str, type: str, text: str, **more: Any) -> ProfilePropertyRule:
+    def query(self, key: str, value_type: str, text: str, **more: Any) -> ProfilePropertyRule:
         """A query rule on the shop."""
-        return create_rule(NewRule(key, type, app=self.app, query=text, **more), actor=SYSTEM)
+        return create_rule(NewRule(key, value_type, app=self.app, query=text, **more), actor=SYSTEM)
 
-    def column(self, key: str, type: str, *, key_rule: str = "user_id", **spec: Any) -> ProfilePropertyRule:
+    def column(self, key: str, value_type: str, *, key_rule: str = "user_id", **spec: Any) -> ProfilePropertyRule:
         """A column rule on the shop, matched by user_id."""
-        return create_rule(NewRule(key, type, app=self.app, column=spec, column_key=key_rule), actor=SYSTEM)
+        return create_rule(NewRule(key, value_type, app=self.app, column=spec, column_key=key_rule), actor=SYSTEM)

@@ -23,7 +23,8 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def values(user_id: int) -> dict[str, object]:
-    return Profile.objects.get(properties__user_id=user_id).properties
+    found: dict[str, object] = Profile.objects.get(properties__user_id=user_id).properties
+    return found
 
 
 def test_every_rule_is_asked_for_everyone_of_a_batch_in_one_statement(shop: Shop) -> None:

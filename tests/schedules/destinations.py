@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -146,7 +145,7 @@ class World:
 def make_world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Install the App type and make what an export needs."""
     loaded = registry._load()
-    apps = MappingProxyType({**loaded.apps, "memory": Memory, "careful": Careful})
+    apps: Mapping[str, type[App]] = {**loaded.apps, "memory": Memory, "careful": Careful}
     monkeypatch.setattr(registry, "_load", lambda: registry._Loaded(apps, loaded.broken))
     connections.close_all()
     Memory.shelves.clear()
