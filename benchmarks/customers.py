@@ -122,7 +122,7 @@ def make_import(app: App) -> Schedule:
 
 
 def make_export(database: str) -> Schedule:
-    """Send everyone with six fields to a table of another database."""
+    """Send everyone with six fields to a table of another database, right after each change."""
     app = apps_store.create_app("postgres", "Destination", app_options(database), actor=SYSTEM)
     keys = ("user_id", "email", "first_name", "country", "age", "ltv")
     return schedules_store.create_schedule(
@@ -133,6 +133,7 @@ def make_export(database: str) -> Schedule:
             options={"table": "people", "create_table": True, "key_field": "user_id"},
             fields={key: key for key in keys},
             everyone=True,
+            after_changes=True,
         ),
         actor=SYSTEM,
     )

@@ -8,9 +8,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
-from psycopg2.extras import execute_values
 
 from core.lib.copying import copy_rows
+from core.lib.json import dumps
 from events.envelope import InboundEvent
 
 _COLUMNS = (
@@ -57,17 +57,16 @@ def taken_keys(keys: Iterable[UUID]) -> set[UUID]:
 
 def finish(events: Sequence[ProcessedEvent]) -> None:
     """Store processed events and take their keys, in the caller's transaction; raises KeyTaken when one was taken."""
-    keyed = sorted((event.key, event.id) for event in events if event.key is not None)
+    keyed = [{"key": event.key, "event_id": event.id} for event in events if event.key is not None]
     with connection.cursor() as cursor:
         if keyed:
-            taken = execute_values(
-                cursor.cursor,
-                "insert into event_key (key, event_id) values %s on conflict do nothing returning 1",
-                keyed,
-                page_size=len(keyed),
-                fetch=True,
+            cursor.execute(
+                "insert into event_key (key, event_id)"
+                " select key, event_id from json_to_recordset(%s::json) as k(key uuid, event_id uuid)"
+                " order by key on conflict do nothing",
+                [dumps(keyed)],
             )
-            if len(taken) != len(keyed):
+            if cursor.rowcount != len(keyed):
                 raise KeyTaken
         copy_rows(
             cursor,

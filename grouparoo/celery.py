@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "grouparoo.settings")
 
 app = Celery("grouparoo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def calm_the_collector(**_: Any) -> None:
+    """A batch is tens of thousands of objects that no cycle holds: looking for cycles among them at the usual rate
+    took a quarter of an import's processor time (217 to 158 µs a profile)."""
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)

@@ -12,10 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from psycopg2.extras import execute_values
 
 from core.lib.clock import to_us
-from core.lib.json import loads
+from core.lib.json import dumps, loads
 from profiles.person import Person
 from profiles.ruleset import Rule
 from profiles.types import compare_key
@@ -59,9 +58,9 @@ def read_owners(identities: Iterable[Identity]) -> dict[Identity, UUID]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "select i.rule_id, i.value, i.profile_id from unnest(%s::bigint[], %s::text[]) as w(rule_id, value)"
+            "select i.rule_id, i.value, i.profile_id from json_to_recordset(%s::json) as w(rule_id bigint, value text)"
             " join profile_identity i on i.rule_id = w.rule_id and i.value = w.value",
-            [[rule_id for rule_id, _ in wanted], [value for _, value in wanted]],
+            [dumps([{"rule_id": rule_id, "value": value} for rule_id, value in wanted])],
         )
         return {(rule_id, value): profile_id for rule_id, value, profile_id in cursor.fetchall()}
 
@@ -130,7 +129,7 @@ def claim(owners: Owners) -> None:
     owners.held.update(read_owners(owners.released - owners.held.keys()))  # no event named these, so nobody looked
     final = {identity: person.guid for identity, person in owners.now.items()}
     gone = sorted(identity for identity, guid in owners.held.items() if final.get(identity) != guid)
-    new = sorted((*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid)
+    new = [(*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid]
     with connection.cursor() as cursor:
         if gone:
             cursor.execute(
@@ -142,15 +141,14 @@ def claim(owners: Owners) -> None:
             if cursor.rowcount != len(gone):
                 raise Outrun
         if new:
-            claimed = execute_values(
-                cursor.cursor,
-                "insert into profile_identity (rule_id, value, profile_id) values %s"
-                " on conflict do nothing returning 1",
-                new,
-                page_size=len(new),
-                fetch=True,
+            cursor.execute(
+                "insert into profile_identity (rule_id, value, profile_id)"
+                " select rule_id, value, profile_id"
+                " from json_to_recordset(%s::json) as n(rule_id bigint, value text, profile_id uuid)"
+                " order by rule_id, value on conflict do nothing",
+                [dumps([{"rule_id": rule_id, "value": value, "profile_id": guid} for rule_id, value, guid in new])],
             )
-            if len(claimed) != len(new):
+            if cursor.rowcount != len(new):
                 raise Outrun
 
 
