@@ -110,4 +110,5 @@ def _group_bars(*, is_imported: bool) -> list[Bar]:
 def _export_bar(run: Run | None, *, is_grouped: bool) -> Bar:
     done, total = count_exported()
     is_idle = run is not None and run.state == RunState.COMPLETE
-    return Bar("Export subscribers", done, total, ended=is_grouped and is_idle and done == total)
+    ended = is_grouped and is_idle and done == total
+    return Bar("Export subscribers", done, total if is_grouped else None, ended=ended)  # until then more may come
