@@ -1,7 +1,8 @@
 """`pipeline`: customers of a PostgreSQL source, from an empty product until every one of them is exported.
 
 Ten column rules, one query rule over purchases (three rows each), three calculated groups, an export of everyone to a
-PostgreSQL table that follows right after the changes, by real workers. The limit is a bare COPY of the same rows into one flat typed table.
+PostgreSQL table that follows right after the changes, by real workers. The limit is a bare COPY of the same rows into
+one flat typed table.
 """
 
 from __future__ import annotations

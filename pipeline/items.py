@@ -52,9 +52,7 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
     """The events that count: repetitions and what PostgreSQL cannot hold are left out and told in `result`."""
     blocked = project.current().blocked_values
     ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
-    keys = [
-        None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch
-    ]
+    keys = [None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch]
     seen = store.taken_keys(key for key in keys if key is not None)
     items = []
     for index, (event, key) in enumerate(zip(batch, keys, strict=True)):

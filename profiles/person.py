@@ -72,9 +72,7 @@ class Person:
             updated = None if self.is_new else now_us
             if held is None and entry is None and not self.is_new:
                 created = now_us
-        fresh = meta.trim(
-            [None if cause is None else as_of, cause, created, updated, *(rejected or (None, None))]
-        )
+        fresh = meta.trim([None if cause is None else as_of, cause, created, updated, *(rejected or (None, None))])
         if fresh != (entry or []):
             self.is_touched = True
             if fresh:
@@ -113,9 +111,7 @@ class Person:
 
     def changed_values(self) -> dict[str, list[Any]]:
         """What the change log says of this batch: key -> [old, new], without values that came back to the old one."""
-        return {
-            key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)
-        }
+        return {key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)}
 
     def _change(self, key: str, value: Any) -> None:
         self.before.setdefault(key, self.values.get(key))

@@ -49,9 +49,7 @@ def resolve(arrivals: Sequence[Arrival], owners: Owners, *, now_us: int) -> Reso
     return resolution
 
 
-def _person_of(
-    arrival: Arrival, owners: Owners, resolution: Resolution, *, now_us: int
-) -> tuple[Person | None, str]:
+def _person_of(arrival: Arrival, owners: Owners, resolution: Resolution, *, now_us: int) -> tuple[Person | None, str]:
     identities = sorted(
         (fact for fact in arrival.facts if fact.identity is not None),
         key=lambda fact: (fact.rule.identity_rank or 0, fact.rule.id),
@@ -87,9 +85,7 @@ def _take(arrival: Arrival, person: Person, owners: Owners, *, now_us: int) -> N
         take_value(fact, person, owners, as_of=arrival.as_of_us, cause=arrival.cause, now_us=now_us)
 
 
-def take_value(
-    fact: Fact, person: Person, owners: Owners, *, as_of: int, cause: str | None, now_us: int
-) -> bool:
+def take_value(fact: Fact, person: Person, owners: Owners, *, as_of: int, cause: str | None, now_us: int) -> bool:
     """Let a person take one fact; ownership of unique values follows the value."""
     rule = fact.rule
     held = person.values.get(rule.key) if rule.is_unique else None

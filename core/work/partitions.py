@@ -113,9 +113,7 @@ def drop_before(table: str, at: datetime, *, read_until: int | None = None) -> l
 
 
 def _is_needed(cursor: CursorWrapper, name: str, read_until: int) -> bool:
-    cursor.execute(
-        sql.SQL("select exists (select from {} where xid >= %s)").format(sql.Identifier(name)), [read_until]
-    )
+    cursor.execute(sql.SQL("select exists (select from {} where xid >= %s)").format(sql.Identifier(name)), [read_until])
     return bool(cursor.fetchone()[0])
 
 

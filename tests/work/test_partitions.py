@@ -16,8 +16,11 @@ WEDNESDAY = datetime(2031, 5, 14, 12, tzinfo=UTC)
 
 def names(table: str) -> set[str]:
     with connection.cursor() as cursor:
-        cursor.execute("select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
-                       " where i.inhparent = %s::regclass", [table])
+        cursor.execute(
+            "select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid"
+            " where i.inhparent = %s::regclass",
+            [table],
+        )
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -40,8 +43,11 @@ def test_rows_land_in_the_week_of_their_id_and_go_with_it() -> None:
 def test_a_log_that_somebody_has_yet_to_read_is_kept() -> None:
     partitions.ensure(WEDNESDAY)
     with connection.cursor() as cursor:
-        cursor.execute("insert into profile_change (xid, at, profile_id, changes, cause)"
-                       " values (50, %s, gen_random_uuid(), '{}', '')", [WEDNESDAY])
+        cursor.execute(
+            "insert into profile_change (xid, at, profile_id, changes, cause)"
+            " values (50, %s, gen_random_uuid(), '{}', '')",
+            [WEDNESDAY],
+        )
     after = WEDNESDAY + timedelta(days=30)
     assert partitions.drop_before("profile_change", after, read_until=50) == []
     assert "profile_change_20310512" in partitions.drop_before("profile_change", after, read_until=51)
