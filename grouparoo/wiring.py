@@ -26,7 +26,7 @@ TOPICS: dict[str, tuple[str, str]] = {
 # task -> (seconds, queue)
 SWEEPS: dict[str, tuple[float, str]] = {
     "grouparoo.sweep": (2, "default"),
-    "schedules.start_due": (3, "default"),
+    "schedules.start_due": (1, "default"),
     "groups.sweep_boundaries": (15, "groups"),
     "groups.record_sizes": (60, "default"),
     "pipeline.retry_hydration": (10, "events"),

@@ -80,18 +80,21 @@ def process(
     claim: Claim,
     also: Callable[[BatchResult], None] = _nothing,
     refresh: Sequence[UUID] = (),
+    prepared: Prepared | None = None,
 ) -> BatchResult:
     """Process a batch of events to the end: people, values, groups and the events themselves.
 
     `refresh` names profiles to hydrate although no event is about them. `also` runs last in the same transaction.
+    `prepared` is what `prepare` gave for this very batch a moment ago, perhaps in another thread; where it no longer
+    holds, the batch starts over.
     Raises what `claim.hold` raises when the claim was lost, and Contended when other workers kept getting in between.
     """
     fetched: Fetched | None = None
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            prepared = prepare(batch, refresh=refresh, earlier=fetched)
-            fetched = prepared.fetched
-            return write(prepared, claim=claim, also=also)
+            current, prepared = prepared or prepare(batch, refresh=refresh, earlier=fetched), None
+            fetched = current.fetched
+            return write(current, claim=claim, also=also)
         except (Outrun, store.KeyTaken):
             log.info("a batch of %s was outrun, attempt %s", len(batch), attempt)
         except OperationalError as error:
@@ -101,7 +104,7 @@ def process(
     raise Contended(f"other workers changed the same people {ATTEMPTS} times over")
 
 
-def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID], earlier: Fetched | None) -> Prepared:
+def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID] = (), earlier: Fetched | None = None) -> Prepared:
     """Everything that needs no lock: type, look up, resolve, ask the Apps. `earlier` saves asking twice."""
     rules = ruleset.load()
     now_us = hydration.database_now_us()
@@ -112,7 +115,7 @@ def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID], earlier: 
     carried, read_us = _carried(items, resolution, now_us=now_us)
     fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
     result.statements = len(fetched.statements)
-    identity.extend(owners, identity.read_owners(owners_of_answers(fetched, rules, owners)))
+    identity.look_up_more(owners, owners_of_answers(fetched, rules, owners))
     learn(people, fetched, rules, owners, now_us=now_us)
     return Prepared(items, refresh, rules, now_us, owners, resolution, people, fetched, result)
 
@@ -166,12 +169,10 @@ def _lock(prepared: Prepared) -> None:
     if not fresh.people.keys() <= known.keys():
         raise Outrun
     prepared.owners = fresh
-    prepared.resolution, prepared.people = _resolve(
-        prepared.items, fresh, prepared.refresh, now_us=prepared.now_us
-    )
+    prepared.resolution, prepared.people = _resolve(prepared.items, fresh, prepared.refresh, now_us=prepared.now_us)
     if not prepared.fetched.covers(prepared.people):
         raise Outrun
-    identity.extend(fresh, identity.read_owners(owners_of_answers(prepared.fetched, prepared.ruleset, fresh)))
+    identity.look_up_more(fresh, owners_of_answers(prepared.fetched, prepared.ruleset, fresh))
     if not {guid for guid, person in fresh.people.items() if not person.is_new} <= known.keys():
         raise Outrun
     learn(prepared.people, prepared.fetched, prepared.ruleset, fresh, now_us=prepared.now_us)

@@ -44,7 +44,7 @@ SLOT_SECONDS = 2 * leases.LEASE_SECONDS  # a call renews the lease, not the slot
 MOST_FAILURES = 5  # slices in a row that end in an error of our own before the run has failed
 _WAITS = (5, 15, 60, 300)  # seconds, when the destination takes nothing at all
 _NO_SLOT_SECONDS = 1.0
-_CHANGES_SECONDS = 5
+_CHANGES_SECONDS = 2
 
 
 def work_slice() -> bool:

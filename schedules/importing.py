@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -26,7 +27,7 @@ from core.work import leases
 from core.work.leases import Lease, LostLease
 from events.envelope import InboundEvent
 from pipeline.items import BatchResult
-from pipeline.process import Contended, process
+from pipeline.process import Contended, Prepared, prepare, process
 from plugins.base import ImportsRecords
 from plugins.contracts import Mark, Page, PluginError, RecordSource, Retry
 from profiles import hydration, ruleset
@@ -46,8 +47,16 @@ _AT_FAULT = ("22", "23", "54")  # SQLSTATE classes that mean the data: it is no 
 
 
 def work_slice() -> bool:
-    """Work on the next import run for one slice; whether it is worth coming back at once."""
-    return leases.run_slice(Direction.IMPORT.value, _Worker())
+    """Work on the next import run for one slice; whether it is worth coming back at once.
+
+    While a page is being written, the next one is read and prepared in a thread: the database and this process work
+    at the same time.
+    """
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        try:
+            return leases.run_slice(Direction.IMPORT.value, _Worker(ahead))
+        finally:
+            ahead.submit(connection.close)  # the thread's own
 
 
 @dataclass(slots=True)
@@ -72,6 +81,7 @@ class _Place:
 class _Worker:
     """The step of one slice. What belongs to the run is read once and kept for the slice."""
 
+    ahead: Executor
     reading: _Reading | None = None
 
     def __call__(self, lease: Lease) -> bool:
@@ -80,7 +90,7 @@ class _Worker:
             return False
         try:
             if self.reading is None:
-                self.reading = _open(lease)
+                self.reading = _open(lease, ahead=self.ahead)
             return self.reading.take_page(lease)
         except Retry as error:
             _try_later(lease, error.reason, after=error.after)
@@ -119,13 +129,13 @@ def _is_data_at_fault(error: DatabaseError) -> bool:
 # ---------------------------------------------------------------- beginning
 
 
-def _open(lease: Lease) -> _Reading:
+def _open(lease: Lease, *, ahead: Executor) -> _Reading:
     run = Run.objects.select_related("schedule__app").get(pk=int(lease.subject))
     source = source_of(run.schedule.options, upload=run.options.get("path", ""))
     place = _Place.read(lease.mark)
     if place is None or lease.mark["run"] != run.pk:
         place = _begin(lease, run, source, earlier=place)
-    return _Reading(run, source, place)
+    return _Reading(run, source, place, ahead)
 
 
 def _begin(lease: Lease, run: Run, source: RecordSource, *, earlier: _Place | None) -> _Place:
@@ -169,31 +179,50 @@ class _Claim:
         self.lease.hold(mark=self.mark, done=self.done, total=self.total)
 
 
+@dataclass(frozen=True, slots=True)
+class _NextPage:
+    """A page that was read, built and prepared, but not written. `behind` is the place that its writing moves to."""
+
+    events: Sequence[InboundEvent]
+    taken: TakenPage
+    behind: _Place
+    prepared: Prepared | None
+
+
 @dataclass(slots=True)
 class _Reading:
-    """A run that is being worked on."""
+    """A run that is being worked on. `coming` is the page that the thread works on."""
 
     run: Run
     source: RecordSource
     place: _Place
+    ahead: Executor
     plan: RowPlan | None = None
     plan_version: int = 0
+    coming: Future[_NextPage] | None = None
 
     def take_page(self, lease: Lease) -> bool:
-        """Read one page and take it; whether there is another. The run is complete with its last page."""
+        """Take the next page; whether there is another. The run is complete with its last page."""
+        following = self.coming.result() if self.coming is not None else self._prepare_page(self.place)
+        page = following.taken.page
+        self.coming = self.ahead.submit(self._prepare_page, following.behind) if page.more else None
+        self._take(lease, following.events, following.taken, following.behind, prepared=following.prepared)
+        self.place = following.behind
+        return page.more
+
+    def _prepare_page(self, place: _Place) -> _NextPage:
+        """Everything about the page behind `place` that writes nothing; may run while the page before is written."""
         read_at = from_us(hydration.database_now_us())
-        page = self._read(after=self.place.after)
+        page = self._read(after=place.after)
         plan = self._plan_for(page)
-        built = build_events(page, plan, read_at=read_at, number=self.place.number)
+        built = build_events(page, plan, read_at=read_at, number=place.number)
         notes = [
             *page.notes,
             *(f"Characters that cannot be stored were replaced in {name}." for name in built.repaired),
         ]
         taken = TakenPage(self.run, self.source, plan, page, read_at, tuple(notes))
-        behind = replace(self.place, after=page.mark, number=self.place.number + len(page.rows))
-        self._take(lease, built.events, taken, behind)
-        self.place = behind
-        return page.more
+        behind = replace(place, after=page.mark, number=place.number + len(page.rows))
+        return _NextPage(built.events, taken, behind, prepare(built.events) if built.events else None)
 
     def _read(self, *, after: Mark | None) -> Page:
         with connect(self.run.schedule.app_id) as app:
@@ -202,11 +231,20 @@ class _Reading:
             raise Retry("The source says that there is more, but gave nothing new.")
         return page
 
-    def _take(self, lease: Lease, events: Sequence[InboundEvent], taken: TakenPage, behind: _Place) -> None:
+    def _take(
+        self,
+        lease: Lease,
+        events: Sequence[InboundEvent],
+        taken: TakenPage,
+        behind: _Place,
+        *,
+        prepared: Prepared | None = None,
+    ) -> None:
         claim = self._claim(lease, behind, taken.page)
         try:
             if events:
-                process(events, claim=claim, also=partial(taken.write, lease, events, is_end=True))
+                also = partial(taken.write, lease, events, is_end=True)
+                process(events, claim=claim, also=also, prepared=prepared)
             else:
                 with transaction.atomic():
                     claim.hold(BatchResult())

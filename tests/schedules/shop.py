@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,19 @@ def import_all(schedule: Schedule) -> Run:
     return run
 
 
+class AtOnce(Executor):
+    """Reads ahead in the same thread, so that an abandoned worker leaves no thread behind."""
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do it now."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  (whatever it is belongs to whoever asks for the result)
+            future.set_exception(error)
+        return future
+
+
 class Worker:
     """A worker that can be stopped between two pages, as a kill would."""
 
@@ -112,7 +126,7 @@ class Worker:
         lease = leases.claim("import")
         assert lease is not None, "nothing to claim"
         self.lease: Lease = lease
-        self.step = importing._Worker()
+        self.step = importing._Worker(AtOnce())
 
     def take_page(self) -> bool:
         """Take one page; whether there is another."""

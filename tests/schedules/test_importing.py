@@ -295,6 +295,7 @@ def test_a_source_that_dies_half_way_is_tried_again_and_nothing_is_lost(shop: Sh
     worker = Worker()
     assert worker.take_page()
     close(shop)
+    assert worker.take_page(), "the second page was read ahead"
     assert not worker.take_page()
     run.refresh_from_db()
     assert (run.state, run.work.failures) == (RunState.RUNNING, 1)
