@@ -28,12 +28,17 @@ from tests.waiting import wait_until
 SLOW_TESTS_RUN = os.environ.get("FULL") == "1"
 
 
+# Tests that stop servers, start the product's processes or drive a browser: they want the machine for themselves.
+ALONE = ("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/ui/test_browser.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what takes minutes to FULL=1."""
-    if not SLOW_TESTS_RUN:
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: FULL=1 make test"))
+    """Mark what runs alone, and leave what takes minutes to FULL=1."""
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
+        if item.get_closest_marker("slow") and not SLOW_TESTS_RUN:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: FULL=1 make test"))
 
 
 def find_system_part(program: str, *, name: str) -> str:
