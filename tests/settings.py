@@ -22,7 +22,7 @@ os.environ.setdefault("SECRET_KEY", "a key for tests alone, worth nothing anywhe
 os.environ.setdefault("GROUPAROO_SECRET_KEYS", "dGVzdHMgYWxvbmUsIHdvcnRoIG5vdGhpbmcgaGVyZSE=")
 
 from grouparoo.settings import *  # noqa: E402, F403  (the environment has to be set first)
-from grouparoo.settings import DATABASES, STORAGES  # noqa: E402
+from grouparoo.settings import DATABASES, STORAGES  # noqa: E402  the environment is set above
 
 DATABASES["default"]["TEST"] = {"NAME": "test_grouparoo" + os.environ.get("TEST_DB_SUFFIX", "")}
 DATABASES["default"]["CONN_MAX_AGE"] = 0

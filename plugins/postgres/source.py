@@ -43,7 +43,7 @@ _NUMBERS = frozenset({20, 21, 23, 700, 701, 1700})
 # What the driver makes of infinite times.
 _INFINITIES: Mapping[date, str] = {
     datetime.max: "infinity",  # noqa: DTZ901 - without a time zone, as the driver gives it
-    datetime.min: "-infinity",  # noqa: DTZ901
+    datetime.min: "-infinity",  # noqa: DTZ901 - as above
     date.max: "infinity",
     date.min: "-infinity",
 }

@@ -19,10 +19,10 @@ for _part in ("general", "importing", "retrieving", "exporting"):
     pytest.register_assert_rewrite(f"plugins.testing.{_part}")
 
 from plugins.testing.exporting import ExportingTests  # noqa: E402 - asserts are rewritten at import
-from plugins.testing.general import GeneralTests  # noqa: E402
-from plugins.testing.hooks import EXPORT_FIELDS, SourceRow, in_batches, people  # noqa: E402
-from plugins.testing.importing import ImportingTests  # noqa: E402
-from plugins.testing.retrieving import RetrievingTests  # noqa: E402
+from plugins.testing.general import GeneralTests  # noqa: E402 - as above
+from plugins.testing.hooks import EXPORT_FIELDS, SourceRow, in_batches, people  # noqa: E402 - as above
+from plugins.testing.importing import ImportingTests  # noqa: E402 - as above
+from plugins.testing.retrieving import RetrievingTests  # noqa: E402 - as above
 
 __all__ = ["EXPORT_FIELDS", "PluginContract", "SourceRow", "in_batches", "people"]
 

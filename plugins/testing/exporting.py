@@ -104,7 +104,7 @@ class ExportingTests(Hooks):
 
     @needs(ExportsProfiles)
     def test_the_same_export_again_changes_nothing(self) -> None:
-        if not self.app_type.idempotent:  # type: ignore[attr-defined]
+        if not self.app_type.idempotent:  # type: ignore[attr-defined]  # it exports
             assert issubclass(self.app_type, ReadsBack), "who may not send twice has to read back"
             return
         target = self.make_target()
@@ -131,7 +131,7 @@ class ExportingTests(Hooks):
 
     @needs(ExportsProfiles)
     def test_a_removal_follows_the_sync_mode(self) -> None:
-        for mode in sorted(self.app_type.sync_modes):  # type: ignore[attr-defined]
+        for mode in sorted(self.app_type.sync_modes):  # type: ignore[attr-defined]  # it exports
             target = self.make_target(mode=mode)
             with self.connect() as app:
                 self._prepare(app, target)
@@ -144,7 +144,7 @@ class ExportingTests(Hooks):
 
     @needs(ExportsProfiles)
     def test_enriching_makes_nothing_new(self) -> None:
-        if SyncMode.ENRICH not in self.app_type.sync_modes:  # type: ignore[attr-defined]
+        if SyncMode.ENRICH not in self.app_type.sync_modes:  # type: ignore[attr-defined]  # it exports
             return
         target = self.make_target(mode=SyncMode.ENRICH)
         charlie = alice(email="charlie@example.com")

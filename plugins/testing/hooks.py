@@ -60,7 +60,7 @@ def needs(*capabilities: type, hook: str = "") -> Callable[[Test], Test]:
     """Inherit the test only with these capabilities, and with the optional hook overridden."""
 
     def mark(test: Test) -> Test:
-        test.needs = (capabilities, hook)  # type: ignore[attr-defined]
+        test.needs = (capabilities, hook)  # type: ignore[attr-defined]  # a note on the function
         return test
 
     return mark

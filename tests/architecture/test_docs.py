@@ -10,6 +10,7 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from core.lib.servers import PROJECT
+from grouparoo.wiring import SWEEPS
 from plugins.testing import PluginContract
 
 DOCUMENTS = sorted([PROJECT / "README.md", PROJECT / "benchmarks" / "README.md", *(PROJECT / "docs").glob("*.md")])
@@ -48,6 +49,14 @@ def test_every_file_that_a_document_names_exists(document: Path) -> None:
 def test_every_address_of_the_api_that_a_document_names_exists(document: Path) -> None:
     for address in set(re.findall(r"/api/v1/[\w/]*", document.read_text())):
         resolve(address.replace("ID", "1"))
+
+
+def test_every_sweep_is_documented_with_its_rhythm() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(\w+\.\w+)` \| (\d+) (s|h) \|", text, flags=re.MULTILINE)
+    assert {task: int(number) * {"s": 1, "h": 3600}[unit] for task, number, unit in rows} == {
+        task: seconds for task, (seconds, _) in SWEEPS.items()
+    }
 
 
 def test_every_package_we_ask_for_has_its_reason() -> None:

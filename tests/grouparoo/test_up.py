@@ -109,7 +109,7 @@ def test_it_serves_starts_again_what_is_killed_and_ends_in_order(up: Up) -> None
         main = next(process for process in up.find(words) if process.ppid() not in parents)
         main.kill()
         up.wait_for(f"{name} ended (killed by SIGKILL); starting it again")
-        wait_until(lambda: bool(up.find(words)), what=f"{name} runs again", within=WITHIN)  # noqa: B023
+        wait_until(lambda: bool(up.find(words)), what=f"{name} runs again", within=WITHIN)  # noqa: B023 - called in this turn
     wait_until(lambda: answers(up.address), what="the web answers again", within=WITHIN)
     up.end(signal.SIGINT)
     assert up.process.returncode == 0

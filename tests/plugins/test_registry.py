@@ -81,7 +81,7 @@ NOT_AN_APP = "shelf"
         (shelf(Option("name", "Name"), Option("name", "Name")), "name is there more than once"),
         (shelf(Option("my name", "Name")), "'my name' has a key"),
         (shelf(Option("name", "")), "'name' has no label"),
-        (shelf(Option("name", "Name", kind="colour")), "unknown kind"),  # type: ignore[arg-type]
+        (shelf(Option("name", "Name", kind="colour")), "unknown kind"),  # type: ignore[arg-type]  # wrong on purpose
         (shelf(Option("name", "Name", kind=OptionKind.CHOICE)), "needs choices"),
         (shelf(Option("name", "Name", choices=(("a", "A"),))), "is no choice"),
         (shelf(Option("name", "Name", kind=OptionKind.CHOICE, choices=(("a", "A"),), default="b")), "none of its"),

@@ -64,4 +64,4 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 @pytest.fixture
 def count_queries(django_assert_max_num_queries: Any) -> Callable[[int], Any]:
     """A context that fails when more than so many statements were sent."""
-    return django_assert_max_num_queries  # type: ignore[no-any-return]
+    return django_assert_max_num_queries  # type: ignore[no-any-return]  # pytest-django gives the fixture no type
