@@ -6,12 +6,13 @@ says that someone else was faster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from core.lib.clock import to_us
 from core.lib.json import dumps, loads
@@ -104,10 +105,34 @@ def lock_versions(guids: Sequence[UUID]) -> dict[UUID, str]:
 
 def look_up(identities: Iterable[Identity], *, also: Iterable[UUID] = ()) -> Owners:
     """Everyone these identities belong to, with their values; and the profiles in `also`."""
-    owners = Owners(held=read_owners(identities))
-    owners.people = read_people({*owners.held.values(), *also})
+    with one_moment():
+        owners = Owners(held=read_owners(identities))
+        owners.people = read_people({*owners.held.values(), *also})
     extend(owners, owners.held)
     return owners
+
+
+def look_up_more(owners: Owners, identities: Collection[Identity]) -> None:
+    """Look these up too; their owners may be people not read yet."""
+    if identities:
+        with one_moment():
+            extend(owners, read_owners(identities))
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """Everything read in the block is of one moment, or of the caller's transaction, which holds locks.
+
+    Without it a profile might be read after it gave up the identity that it was found by, and its row version, which
+    is all that is compared once it is locked, would not tell.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("set transaction isolation level repeatable read, read only")
+        yield
 
 
 def extend(owners: Owners, held: Mapping[Identity, UUID]) -> None:
