@@ -23,6 +23,7 @@ from pipeline import process as pipeline
 from pipeline.inbox import InboxClaim
 from pipeline.items import BatchResult
 from pipeline.process import process
+from profiles import identity
 from profiles.models import Profile, ProfileChange, ProfileIdentity, RuleSetVersion
 from tests.pipeline.people import Held, event, everyone, rule, shop_rules
 from tests.waiting import wait_until
@@ -171,6 +172,28 @@ def test_a_value_changed_by_another_worker_in_the_meantime_is_not_overwritten_by
     ):
         process([event({"user_id": 3, "first_name": "Alice", "age": 41}, at=5)], claim=Held())
     assert everyone() == [{"user_id": 3, "first_name": "Alicia", "age": 41}]
+
+
+def test_who_gave_up_an_identity_while_they_were_looked_up_is_not_taken_for_its_owner(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process([event({"user_id": 3, "email": "alice@example.com"})], claim=Held())
+    read_people, happened = identity.read_people, threading.Event()
+
+    def read_late(*args: Any, **more: Any) -> Any:
+        if not happened.is_set():
+            happened.set()
+            in_threads(lambda: take_alone({"user_id": 3, "email": "alicia@example.com"}, at=1))
+            in_threads(lambda: take_alone({"user_id": 4, "email": "alice@example.com"}, at=2))
+        return read_people(*args, **more)
+
+    monkeypatch.setattr(identity, "read_people", read_late)
+    process([event({"email": "alice@example.com", "first_name": "Bob"}, at=3)], claim=Held())
+    assert everyone() == [
+        {"user_id": 3, "email": "alicia@example.com"},
+        {"user_id": 4, "email": "alice@example.com", "first_name": "Bob"},
+    ]
+    assert_identities_hold()
 
 
 def test_a_message_stored_by_another_worker_in_the_meantime_is_a_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
