@@ -13,7 +13,10 @@ from core.lib.servers.places import locate
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST_VAR = Path(os.environ.get("GROUPAROO_TEST_VAR", str(ROOT / "var" / "test")))
-SERVERS_ARE_GIVEN = bool(os.environ.get("DATABASE_URL"))
+# Processes that pytest starts inherit the addresses set below; this says that nobody gave them.
+SERVERS_ARE_GIVEN = bool(os.environ.get("DATABASE_URL")) and "GROUPAROO_TEST_SERVERS" not in os.environ
+if not SERVERS_ARE_GIVEN:
+    os.environ["GROUPAROO_TEST_SERVERS"] = "embedded"
 
 os.environ["GROUPAROO_VAR"] = str(TEST_VAR)
 os.environ.setdefault("DATABASE_URL", locate(TEST_VAR).database_url_of("postgres"))
