@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from celery import shared_task
-from django.db.models import Min
 from django.utils import timezone
 
 from core.accounts import project
@@ -13,7 +12,7 @@ from core.work import leases, partitions
 from core.work.wake import wake
 from events import store
 from pipeline import inbox
-from schedules.models import ExportCursor
+from schedules import cursor
 
 WORK = {"import": "imports", "export": "exports", "group": "groups", "rehydrate": "rehydrate"}  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
@@ -36,7 +35,7 @@ def keep_house() -> None:
     partitions.ensure(now)
     settings = project.current()
     partitions.drop_before("event", now - timedelta(days=settings.event_retention_days))
-    unread = ExportCursor.objects.aggregate(least=Min("mark"))["least"]
+    unread = cursor.least_mark()
     for log in ("profile_change", "group_membership_change"):
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)
     store.forget_keys(older_than=KEY_RETENTION)
