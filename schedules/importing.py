@@ -56,7 +56,7 @@ def work_slice() -> bool:
         try:
             return leases.run_slice(Direction.IMPORT.value, _Worker(ahead))
         finally:
-            ahead.submit(connection.close)  # the thread's own
+            ahead.submit(_close_connection)
 
 
 @dataclass(slots=True)

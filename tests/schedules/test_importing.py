@@ -290,21 +290,21 @@ def test_a_worker_whose_lease_ran_out_in_mid_page_writes_nothing(shop: Shop, use
 
 
 def test_a_source_that_dies_half_way_is_tried_again_and_nothing_is_lost(shop: Shop, users: Schedule) -> None:
-    shop.add_users(35)
+    shop.add_users(400)
     run = start(users)
     worker = Worker()
     assert worker.take_page()
     close(shop)
-    assert worker.take_page(), "the second page was read ahead"
-    assert not worker.take_page()
+    while worker.take_page():  # what was read ahead is taken
+        pass
     run.refresh_from_db()
     assert (run.state, run.work.failures) == (RunState.RUNNING, 1)
     assert run.work.error
     open_again(shop)
     let_leases_run_out()
     run = finish(run)
-    assert (run.state, run.counters["read"]) == (RunState.COMPLETE, 35)
-    assert names() == list(range(1, 36))
+    assert (run.state, run.counters["read"]) == (RunState.COMPLETE, 400)
+    assert names() == list(range(1, 401))
 
 
 def test_a_source_that_stays_dead_fails_the_run_with_the_reason_and_keeps_what_came(
