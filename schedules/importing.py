@@ -59,6 +59,11 @@ def work_slice() -> bool:
             ahead.submit(_close_connection)
 
 
+def _close_connection() -> None:
+    """Close the connection of the thread that runs this."""
+    connection.close()
+
+
 @dataclass(slots=True)
 class _Place:
     """Where a run stands: the mark behind its last page, and how many rows came before. Kept as the work's mark."""
