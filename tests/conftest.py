@@ -28,8 +28,12 @@ from tests.waiting import wait_until
 SLOW_TESTS_RUN = os.environ.get("FULL") == "1"
 
 
-# Tests that stop servers, start the product's processes or drive a browser: they want the machine for themselves.
-ALONE = ("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/ui/test_browser.py")
+# Tests that stop servers, start the product's processes or drive a browser want the machine for themselves. Those that
+# export want the server: a transaction open in any database holds the reading of the change logs back.
+ALONE = (
+    *("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/sakila", "tests/ui/test_browser.py"),
+    *("tests/schedules/test_cursor.py", "tests/schedules/test_export"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
