@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,12 @@ ALONE = (
     *("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/sakila", "tests/ui/test_browser.py"),
     *("tests/schedules/test_cursor.py", "tests/schedules/test_export"),
 )
+
+
+def pytest_configure() -> None:
+    """A shell gives what it starts in the background an ignored Ctrl-C; the processes of the tests must obey it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
