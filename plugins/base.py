@@ -36,6 +36,7 @@ class App:
     """One tool, connected with `options` (already checked against `spec.options`, secrets in clear)."""
 
     spec: ClassVar[AppSpec]
+    private_hosts_allowed: bool = False  # set by the product; for plugins that connect to an address a person typed
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options
@@ -143,11 +144,19 @@ class ReadsBack(ABC):
 
 
 class ForwardsEvents(ABC):
-    """Takes outbound events."""
+    """Takes outbound events.
+
+    `repeatable` says whether the tool can tell a repeated event by its id, so that sending one again after a crash
+    does no harm. `forward` sends the events of one profile one after the other in the batch's order; once one of them
+    is to be tried again, those behind it are answered so too, and not sent.
+    """
+
+    repeatable: ClassVar[bool] = False
+    event_batch_size: ClassVar[int] = 100
 
     @abstractmethod
     def forward(self, batch: Sequence[OutboundItem]) -> Sequence[Outcome]:
-        """One outcome per event, in order."""
+        """One outcome per event, in order. Raises `Retry` or `Halt` for the whole batch."""
 
 
 CAPABILITIES: tuple[type, ...] = (

@@ -102,11 +102,15 @@ class OutcomeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The tool's answer for one item. `after` is in seconds and only meaningful for a retry."""
+    """The tool's answer for one item. `after` is in seconds and only meaningful for a retry.
+
+    `reply` is what the tool said, such as "200 OK" and the first lines of its text, for people who read the log.
+    """
 
     kind: OutcomeKind
     reason: str = ""
     after: float | None = None
+    reply: str = ""
 
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED)
@@ -338,10 +342,20 @@ class ProfileExport:
 
 @dataclass(frozen=True, slots=True)
 class OutboundItem:
-    """One event on its way out, with the profile data that goes with it."""
+    """One event on its way out, with the profile data that goes with it.
+
+    `id` is the same however often the item is sent, so a tool can tell a repetition. `body` is the JSON object as a
+    person configured it: the event's payload as it came, and under `profile` what was chosen of the profile.
+    `identities` holds the profile's unique properties by key, typed, whether or not they are part of the body: a tool
+    finds its own record by them. Items of one `profile` come in the order in which they have to arrive.
+    """
 
     id: str
     type: str
     occurred_at: datetime
     body: Mapping[str, Any]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    profile: str = ""  # the profile's guid
+    identities: Mapping[str, Any] = field(default_factory=dict)
+    is_backfill: bool = False  # an old event, sent to fill up: tools that can should start nothing because of it
+    is_test: bool = False  # sent by a person who tries a subscription
+    options: Mapping[str, Any] = field(default_factory=dict)  # the subscription's own
