@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import wraps
 from typing import Any
@@ -24,7 +24,7 @@ from apps_connectors.models import App as AppRow
 from core.lib.secrets import UnreadableSecrets, decrypt, scrub
 from plugins import registry
 from plugins.base import CAPABILITIES, App
-from plugins.contracts import Halt, PluginError, Retry, TestResult
+from plugins.contracts import Halt, Outcome, PluginError, Retry, TestResult
 
 _KEPT_SECONDS = 60.0
 _MOST_KEPT = 8
@@ -78,6 +78,7 @@ def _open(row: AppRow) -> App:
         raise Halt(str(error)) from None
     secrets = tuple(secret.values())
     app: App = _guard(make, secrets)({**row.options, **secret})
+    app.private_hosts_allowed = settings.GROUPAROO_ALLOW_PRIVATE_HOSTS
     names = {name for kind in CAPABILITIES if isinstance(app, kind) for name in vars(kind) if name[0] != "_"}
     for name in names | {"choices", "close"}:
         method = getattr(app, name)
@@ -95,10 +96,7 @@ def _guard(method: Callable[..., Any], secrets: Sequence[str]) -> Callable[..., 
     @wraps(method, updated=())
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
-            answer = method(*args, **kwargs)
-            if isinstance(answer, TestResult):
-                return TestResult(ok=answer.ok, message=scrub(answer.message, secrets))
-            return answer
+            return _without_secrets(method(*args, **kwargs), secrets)
         except PluginError as error:
             problem = _scrubbed(error, secrets)
         except Exception as error:  # noqa: BLE001  the plugin border: another's code may raise anything
@@ -108,6 +106,20 @@ def _guard(method: Callable[..., Any], secrets: Sequence[str]) -> Callable[..., 
         raise problem
 
     return guarded
+
+
+def _without_secrets(answer: Any, secrets: Sequence[str]) -> Any:
+    """What a plugin answered, with its texts for people scrubbed."""
+    if isinstance(answer, TestResult):
+        return TestResult(ok=answer.ok, message=scrub(answer.message, secrets))
+    if secrets and answer and isinstance(answer, list | tuple) and all(isinstance(each, Outcome) for each in answer):
+        return [
+            replace(each, reason=scrub(each.reason, secrets), reply=scrub(each.reply, secrets))
+            if each.reason or each.reply
+            else each
+            for each in answer
+        ]
+    return answer
 
 
 def _scrubbed(error: PluginError, secrets: Sequence[str]) -> PluginError:

@@ -8,13 +8,13 @@ from typing import Any
 
 from django.conf import settings
 
-from apps_connectors.hosts import is_private
 from core.lib.errors import InvalidInput
+from core.lib.hosts import is_private
 from core.lib.secrets import MASK
 from core.lib.storable import find_problem
 from plugins.contracts import AppSpec, Option, OptionKind
 
-_HOSTS = frozenset({"host", "url"})  # options with these keys name a machine
+_HOSTS = frozenset({"host", "url", "server_url"})  # options with these keys name a machine
 _LONGEST = 10_000
 _YES, _NO = (True, "true", "on", "1", "yes"), (False, "false", "off", "0", "no")
 
