@@ -31,7 +31,7 @@ insert into inbox (id, message_id, type, occurred_at, received_at, source_kind, 
 select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, %(source_kind)s, %(source_id)s,
        payload, 0, ''
   from json_to_recordset(%(rows)s::json)
-    as r(id uuid, message_id text, type text, occurred_at timestamptz, payload jsonb)
+    as r(id uuid, message_id text, type text, occurred_at timestamptz, payload json)
 """
 
 _TAKE = """

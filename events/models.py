@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from core.lib.ordered_json import OrderedJSONField
+
 
 class EventState(models.TextChoices):
     """What became of an event."""
@@ -35,7 +37,7 @@ class Inbox(models.Model):
     received_at = models.DateTimeField()
     source_kind = models.CharField(max_length=10, choices=SourceKind.choices)
     source_id = models.BigIntegerField()
-    payload = models.JSONField()
+    payload = OrderedJSONField()
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -55,7 +57,7 @@ class Event(models.Model):
     received_at = models.DateTimeField()
     source_kind = models.CharField(max_length=10, choices=SourceKind.choices)
     source_id = models.BigIntegerField()
-    payload = models.JSONField()
+    payload = OrderedJSONField()
     state = models.CharField(max_length=10, choices=EventState.choices)
     profile_id = models.UUIDField(null=True)
     error = models.TextField()  # why it is unlinked or rejected, or the warning it carries; "" for none
