@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from core.ui import charts, slots, wording
+from core.ui import charts, code, slots, wording
 
 register = template.Library()
 
@@ -202,3 +202,25 @@ def as_example(example: Any) -> str:
 def because(label: str) -> str:
     """A cause inside a sentence: someone's name stays, a known cause reads on."""
     return label if " " in label and label[:1].islower() else f"{label} did it"
+
+
+@register.filter
+def as_json(value: Any, added: str = "") -> SafeString:
+    """JSON with its parts marked for colours; the value of the key `added` is marked as added."""
+    return code.mark_json(value, added=added)
+
+
+@register.filter
+def at_clock(at: datetime) -> SafeString:
+    """A <time> as the clock shows it, with the day when that is not today; it stays true while a page is open."""
+    local = timezone.localtime(at)
+    is_today = local.date() == timezone.localdate()
+    text = f"{local:%H:%M:%S}" if is_today else f"{wording.short_day(local)}, {local:%H:%M}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), wording.full_time(at), text)
+
+
+@register.filter
+def clock(at: datetime) -> str:
+    """14:00:02.114, in the project's time zone."""
+    local = timezone.localtime(at)
+    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"

@@ -1,0 +1,146 @@
+"""What the list of events shows: filters, one page of them, who they are about, how many still wait. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import OperationalError, connection, transaction
+from django.utils import timezone
+from psycopg2 import errorcodes
+
+from core.lib import uuid7
+from core.ui import causes
+from core.ui.causes import Cause
+from events.models import Event, EventState, Inbox
+from events.queries import source_causes
+from profiles import queries
+from profiles.queries import Person
+
+SPANS: Mapping[str, tuple[str, timedelta]] = {
+    "hour": ("In the last hour", timedelta(hours=1)),
+    "day": ("In the last 24 hours", timedelta(days=1)),
+    "week": ("In the last 7 days", timedelta(days=7)),
+    "month": ("In the last 30 days", timedelta(days=30)),
+}
+LOOKS: Mapping[str, str] = {EventState.PROCESSED: "ok", EventState.UNLINKED: "warn", EventState.REJECTED: "bad"}
+_PATIENCE = "3s"  # a rare type among millions of events is not worth waiting for longer
+_RECENT = 1000  # events among which types are looked for, to offer them
+_MOST_TYPES = 30
+
+
+class TooSlow(Exception):
+    """The search would read too much; a shorter time narrows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a person asked for; empty parts ask for nothing. `people` is None unless someone was named."""
+
+    type: str = ""
+    span: str = ""
+    state: str = ""
+    person: str = ""
+    people: tuple[UUID, ...] | None = None
+
+    @property
+    def are_set(self) -> bool:
+        """Whether anything narrows the list."""
+        return bool(self.type or self.span or self.state or self.person)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event in the list."""
+
+    event: Event
+    look: str
+    word: str
+    source: Cause
+    person: Person | None
+
+
+def read_filters(given: Mapping[str, str]) -> Filters:
+    """The filters of a query string; what means nothing is left out. Someone is named as in the search for people."""
+    person = given.get("person", "").strip()
+    people = None
+    if person:
+        people = tuple(profile.pk for profile in queries.search(person, queries.rules_in_use()))
+    span, state = given.get("span", ""), given.get("state", "")
+    return Filters(
+        type=given.get("type", "").strip(),
+        span=span if span in SPANS else "",
+        state=state if state in EventState.values else "",
+        person=person,
+        people=people,
+    )
+
+
+def find(filters: Filters, *, before: UUID | None, limit: int) -> list[Event]:
+    """The newest events that fit, those before an id. Raises TooSlow when that takes longer than a page may."""
+    found = Event.objects.order_by("-id")
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    if filters.span:
+        found = found.filter(pk__gte=uuid7.lowest(timezone.now() - SPANS[filters.span][1]))
+    if filters.type:
+        found = found.filter(type=filters.type)
+    if filters.state:
+        found = found.filter(state=filters.state)
+    if filters.people is not None:
+        found = found.filter(profile_id__in=filters.people)
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("set local statement_timeout = %s", [_PATIENCE])
+            events = list(found[:limit])
+            cursor.execute("set local statement_timeout = default")
+            return events
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
+            raise TooSlow from None
+        raise
+
+
+def show(events: Sequence[Event]) -> list[Row]:
+    """Events with who they are about and what produced them, with a few statements for all of them."""
+    people = name_people([event.profile_id for event in events if event.profile_id is not None])
+    sources = source_causes(events)
+    named = causes.name_all(sources.values())
+    return [
+        Row(
+            event=event,
+            look="warn" if event.state == EventState.PROCESSED and event.error else LOOKS[event.state],
+            word=word_of(event),
+            source=named[sources[event.pk]],
+            person=people.get(event.profile_id) if event.profile_id else None,
+        )
+        for event in events
+    ]
+
+
+def word_of(event: Event) -> str:
+    """The state of an event in a word or three."""
+    if event.state == EventState.PROCESSED:
+        return "Processed, with a warning" if event.error else "Processed"
+    return "Found no person" if event.state == EventState.UNLINKED else "Rejected"
+
+
+def name_people(profile_ids: Sequence[UUID]) -> dict[UUID, Person]:
+    """Who these profiles are; those that are gone are absent."""
+    profiles = queries.by_ids(list(dict.fromkeys(profile_ids)))
+    if not profiles:
+        return {}
+    return {person.profile.pk: person for person in queries.name_people(profiles, queries.rules_in_use())}
+
+
+def recent_types() -> list[str]:
+    """The types of the latest events, to choose from."""
+    latest = Event.objects.order_by("-id").values_list("type", flat=True)[:_RECENT]
+    return sorted({kind for kind in latest if kind})[:_MOST_TYPES]
+
+
+def find_waiting(event_id: UUID) -> Inbox | None:
+    """An event that was accepted and is not processed yet."""
+    return Inbox.objects.filter(pk=event_id).first()

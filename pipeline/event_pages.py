@@ -1,0 +1,254 @@
+"""What the page of one event shows: its way through the pipeline, what became of each key. Reads only.
+
+Everything that one batch wrote carries the number of its transaction: the changes and the moves that an event brought
+are those of its profile with the event's own number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+
+from core.accounts import project
+from core.ui import causes
+from core.ui.causes import Cause
+from core.ui.wording import NBSP, number, plural, value_text
+from events.models import Event, EventState, Inbox, SourceKind
+from groups import pages as group_pages
+from groups.models import GroupMembershipChange
+from profiles import queries, ruleset
+from profiles.models import Profile, ProfileChange, Retrieval
+from profiles.properties import type_value
+from profiles.queries import Person
+from profiles.ruleset import Rule
+
+_AROUND = timedelta(days=1)  # a log row of the same transaction is not further from the event's arrival than this
+_FAR = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the pipeline: `at` is None where no time was recorded; `after` is how long since the first step."""
+
+    title: str
+    look: str
+    text: str
+    at: datetime | None = None
+    after: str = ""
+    links: tuple[tuple[str, str], ...] = ()  # (text, address), behind the text
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFate:
+    """What became of one key of the payload. `look` "" is neutral."""
+
+    key: str
+    look: str
+    word: str
+    note: str
+    why: str
+    is_unknown: bool = False  # no rule has this key: one could be made
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """An event with all that its page tells of it."""
+
+    event: Event
+    person: Person | None
+    source: Cause
+    steps: Sequence[Step]
+    keys: Sequence[KeyFate]
+    took: str
+
+    @property
+    def name(self) -> str:
+        """The event's type, or what it is."""
+        return self.event.type or ("A row" if self.event.source_kind == SourceKind.RUN else "An event")
+
+
+def show(event: Event) -> ShownEvent:
+    """Everything about a processed event, with a dozen statements at most."""
+    profile = Profile.objects.filter(pk=event.profile_id).first() if event.profile_id else None
+    change = _change_of(event)
+    moves = _moves_of(event)
+    rules = queries.rules_in_use()
+    person = queries.name_people([profile], rules)[0] if profile else None
+    cause = f"{event.source_kind}:{event.source_id}"
+    source = causes.name_all([cause])[cause]
+    done_at = change.at if change else moves[0].at if moves else None
+    took = _since(event.received_at, done_at) if done_at else ""
+    return ShownEvent(
+        event=event,
+        person=person,
+        source=source,
+        steps=_steps(event, person, source, change, moves, took=took),
+        keys=_fates(event, profile, change),
+        took=took,
+    )
+
+
+def waiting_steps(event: Inbox) -> list[Step]:
+    """The steps of an event that no worker has taken yet."""
+    tried = f" Tried {plural(event.attempts, 'time')} so far." if event.attempts > 1 else ""
+    return [
+        Step("Received", "ok", "It is stored safely.", event.received_at),
+        Step("Waiting", "info", f"A worker takes it next.{tried}"),
+    ]
+
+
+# ---------------------------------------------------------------- what one transaction wrote
+
+
+def _change_of(event: Event) -> ProfileChange | None:
+    if event.profile_id is None:
+        return None
+    near = ProfileChange.objects.filter(profile_id=event.profile_id, xid=event.xid)
+    return near.filter(at__gte=event.received_at - _AROUND, at__lte=event.received_at + _FAR).first()
+
+
+def _moves_of(event: Event) -> list[GroupMembershipChange]:
+    if event.profile_id is None:
+        return []
+    near = GroupMembershipChange.objects.filter(profile_id=event.profile_id, xid=event.xid)
+    return list(near.filter(at__gte=event.received_at - _AROUND, at__lte=event.received_at + _FAR).order_by("id"))
+
+
+# ---------------------------------------------------------------- the steps
+
+
+def _steps(
+    event: Event,
+    person: Person | None,
+    source: Cause,
+    change: ProfileChange | None,
+    moves: Sequence[GroupMembershipChange],
+    *,
+    took: str,
+) -> list[Step]:
+    how = "A row that a run found." if event.source_kind == SourceKind.RUN else f"Sent by {source.label}."
+    steps = [Step("Received", "ok", how, event.received_at)]
+    if event.state == EventState.REJECTED:
+        return [*steps, Step("Rejected", "bad", event.error)]
+    if event.profile_id is None:
+        return [*steps, Step("No person found", "warn", event.error or "It names nobody.")]
+    if person is None:
+        steps.append(Step("Person found", "ok", "Their profile is gone since."))
+    else:
+        is_new = change is not None and _is_first(change, person)
+        link = ((person.name, reverse("profiles:show", args=[person.profile.pk])),)
+        title, text = ("Person made", "Nobody had these identities: now") if is_new else ("Person found", "It is about")
+        steps.append(Step(title, "warn" if event.error else "ok", text, links=link))
+    steps.append(_filled_in(change, took))
+    steps.append(_groups_checked(moves, took))
+    return steps
+
+
+def _is_first(change: ProfileChange, person: Person) -> bool:
+    """Whether this batch made the profile: every value of it came then."""
+    is_near = abs(change.at - person.profile.created_at) < timedelta(minutes=5)
+    return is_near and all(old is None for old, _ in change.changes.values())
+
+
+def _filled_in(change: ProfileChange | None, took: str) -> Step:
+    if change is None or not change.changes:
+        return Step("Filled in", "ok", "No value changed: the sources say what they said before.")
+    several = "property", "properties"
+    text = f"{plural(len(change.changes), *several)} changed: {_listed(sorted(change.changes))}."
+    return Step("Filled in", "ok", text, change.at, took)
+
+
+def _groups_checked(moves: Sequence[GroupMembershipChange], took: str) -> Step:
+    if not moves:
+        return Step("Groups checked", "ok", "Stays in the groups they were in.")
+    names = group_pages.names([move.group_id for move in moves])
+    links = tuple(
+        (
+            f"{'Joined' if move.joined else 'Left'} {names.get(move.group_id, 'a group that is gone')}",
+            reverse("groups:show", args=[move.group_id]) if move.group_id in names else "",
+        )
+        for move in moves
+    )
+    return Step("Groups checked", "ok", "", moves[0].at, took, links)
+
+
+def _listed(words: Sequence[str], most: int = 4) -> str:
+    shown = ", ".join(words[:most])
+    return f"{shown} and {number(len(words) - most)} more" if len(words) > most else shown
+
+
+def _since(start: datetime, end: datetime) -> str:
+    seconds = max(0.0, (end - start).total_seconds())
+    if seconds < 1:
+        return f"{round(seconds * 1000)}{NBSP}ms"
+    return f"{number(round(seconds, 1))}{NBSP}s" if seconds < 60 else f"{round(seconds / 60)}{NBSP}min"
+
+
+# ---------------------------------------------------------------- the keys
+
+
+def _fates(event: Event, profile: Profile | None, change: ProfileChange | None) -> list[KeyFate]:
+    payload: Mapping[str, Any] = event.payload if isinstance(event.payload, dict) else {}
+    by_key = ruleset.load().by_key
+    blocked = {str(value).lower() for value in project.current().blocked_values}
+    return [
+        _fate(key, raw, by_key[key], event, profile, change, blocked)
+        if key in by_key
+        else KeyFate(key, "", "Passed through", "not saved", "No property has this key.", is_unknown=True)
+        for key, raw in payload.items()
+    ]
+
+
+def _fate(
+    key: str,
+    raw: Any,
+    rule: Rule,
+    event: Event,
+    profile: Profile | None,
+    change: ProfileChange | None,
+    blocked: set[str],
+) -> KeyFate:
+    label = rule.label or rule.key
+    value, rejected = type_value(rule, raw)
+    text = "" if value is None else value_text(value, rule.type, is_identity=rule.is_unique)
+    if rejected:
+        return KeyFate(key, "bad", "Rejected", f"“{rejected[0]}”", f"{label}: {rejected[1]}.")
+    if rule.is_unique and value is not None and str(value).lower() in blocked:
+        return KeyFate(key, "warn", "Ignored", text, "This value is on the list of those that never identify anyone.")
+    if profile is None:
+        return KeyFate(key, "", "Kept on the event", text, "Nobody was found to save it for.")
+    what = f"{label} is a property, {_a(rule.type)}."
+    if change is not None and key in change.changes:
+        old, new = change.changes[key]
+        if new == value:
+            before = "was empty" if old is None else f"was {value_text(old, rule.type, is_identity=rule.is_unique)}"
+            word = "Identifies the person" if rule.is_unique else "Saved"
+            return KeyFate(key, "ok", word, f"{text or 'emptied'}, {before}", what)
+        return KeyFate(key, "", "Replaced", text, _why_replaced(rule, label))
+    if change is not None and change.lost and key in change.lost and _lost_here(change.lost[key], event.pk):
+        return KeyFate(key, "warn", "Not taken", text, "A newer value was there already.")
+    if rule.is_unique and profile.properties.get(key) == value and value is not None:
+        return KeyFate(key, "ok", "Found the person", text, f"{label} is unique.")
+    if profile.properties.get(key) == value:
+        return KeyFate(key, "ok", "As it was", text, what)
+    return KeyFate(key, "", "Changed since", text, _why_replaced(rule, label))
+
+
+def _why_replaced(rule: Rule, label: str) -> str:
+    if rule.retrieval != Retrieval.EVENT:
+        return f"{label} is asked from its source, whose answer stands."
+    return "Another event or person set another value."
+
+
+def _lost_here(lost: Sequence[Any], event_id: UUID) -> bool:
+    return len(lost) < 3 or str(lost[2]) == f"event:{event_id}"
+
+
+def _a(type_name: str) -> str:
+    words = type_name.replace("_", " ")
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"

@@ -1,0 +1,14 @@
+"""Addresses of events: the list is a page of `events`, one event's page needs groups too."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from events.views import list_events
+from pipeline.event_views import show_event
+
+app_name = "events"
+urlpatterns = [
+    path("", list_events, name="list"),
+    path("<uuid:event_id>/", show_event, name="show"),
+]
