@@ -242,6 +242,7 @@ PROJECT_DEFAULTS: dict[str, Any] = {
 
 EVENTS_PER_REQUEST = read_int("EVENTS_PER_REQUEST", default=5000, least=1, most=100_000)
 EVENT_MAX_BYTES = read_int("EVENT_MAX_BYTES", default=262_144, least=1024, most=5_000_000)
+API_REQUESTS_PER_MINUTE = read_int("API_REQUESTS_PER_MINUTE", default=3000, least=0, most=10_000_000)
 # Whether an App may name a host inside a private network. A single machine has nothing else to show.
 GROUPAROO_ALLOW_PRIVATE_HOSTS = read_bool("GROUPAROO_ALLOW_PRIVATE_HOSTS", default=DEBUG or SERVERS_ARE_EMBEDDED)
 
@@ -253,13 +254,16 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["core.rest.auth.KeyAuthentication", "core.rest.auth.BrowserAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["core.rest.auth.HasScope"],
     "EXCEPTION_HANDLER": "core.rest.errors.answer_error",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["core.rest.limits.PerCaller"],
+    "DEFAULT_SCHEMA_CLASS": "core.rest.document.DescribedEndpoint",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Grouparoo",
     "DESCRIPTION": "Profiles, groups, schedules and events of a customer data platform.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "core.rest.document.add_failures"],
 }
 
 # ---------------------------------------------------------------- static files, time, language

@@ -12,9 +12,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("profiles/", include("pipeline.urls")),
     path("properties/", include("profiles.urls")),
     path("groups/", include("groups.urls")),
+    path("events/", include("pipeline.event_urls")),
     path("apps/", include("apps_connectors.urls")),
     path("schedules/", include("schedules.urls")),
     path("runs/", include("schedules.run_urls")),
     path("", include("pipeline.api_urls")),
     path("", include("schedules.api_urls")),
+    path("", include("core.rest.api_urls")),
 ]

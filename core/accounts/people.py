@@ -54,6 +54,29 @@ def set_password(user_id: int, password: str, *, actor: Actor) -> User:
     return user
 
 
+def change_user(
+    user_id: int,
+    *,
+    name: str | None = None,
+    role: str | None = None,
+    is_active: bool | None = None,
+    password: str | None = None,
+    actor: Actor,
+) -> User:
+    """Change all that is given, or nothing when some of it cannot be."""
+    with transaction.atomic():
+        values: dict[str, Any] = {}
+        if name is not None:
+            values["name"] = name.strip()[:200]
+        if role is not None:
+            values["role"] = _read_role(role)
+        if is_active is not None:
+            values["is_active"] = is_active
+        if password is not None:
+            set_password(user_id, password, actor=actor)
+        return _change(user_id, values, actor=actor)
+
+
 def _change(user_id: int, values: dict[str, Any], *, actor: Actor) -> User:
     with transaction.atomic():
         # Every admin's row is locked, in one order, so that two admins cannot demote each other at the same time.

@@ -92,6 +92,8 @@ def _read_error(error: Exception) -> tuple[int, str, dict[str, str], dict[str, s
 def _own_words(error: exceptions.APIException) -> str:
     """What the error says, unless it is the framework's own standing sentence."""
     standing = {401, 404}
+    if wait := getattr(error, "wait", None):
+        return f"This caller sent too many requests. Go on in {int(wait) + 1} seconds."
     is_standing = error.status_code in standing and error.detail == type(error).default_detail
     return "" if is_standing else str(error.detail)
 
