@@ -15,19 +15,20 @@ from __future__ import annotations
 
 import pytest
 
-for _part in ("general", "importing", "retrieving", "exporting"):
+for _part in ("general", "importing", "retrieving", "exporting", "forwarding"):
     pytest.register_assert_rewrite(f"plugins.testing.{_part}")
 
 from plugins.testing.exporting import ExportingTests  # noqa: E402 - asserts are rewritten at import
+from plugins.testing.forwarding import ForwardingTests  # noqa: E402 - as above
 from plugins.testing.general import GeneralTests  # noqa: E402 - as above
-from plugins.testing.hooks import EXPORT_FIELDS, SourceRow, in_batches, people  # noqa: E402 - as above
+from plugins.testing.hooks import EXPORT_FIELDS, ReceivedEvent, SourceRow, in_batches, people  # noqa: E402 - as above
 from plugins.testing.importing import ImportingTests  # noqa: E402 - as above
 from plugins.testing.retrieving import RetrievingTests  # noqa: E402 - as above
 
-__all__ = ["EXPORT_FIELDS", "PluginContract", "SourceRow", "in_batches", "people"]
+__all__ = ["EXPORT_FIELDS", "PluginContract", "ReceivedEvent", "SourceRow", "in_batches", "people"]
 
 
-class PluginContract(GeneralTests, ImportingTests, RetrievingTests, ExportingTests):
+class PluginContract(GeneralTests, ImportingTests, RetrievingTests, ExportingTests, ForwardingTests):
     """Subclass it in a test module, with a name that starts with Test."""
 
     __test__ = False

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from plugins.base import App, ExportsProfiles, GivesSamples, ReadsBack, TestsConnection
-from plugins.contracts import OptionKind, ProfileExport, RecordSource, SyncMode, Target
+from plugins.contracts import OptionKind, OutboundItem, ProfileExport, RecordSource, SyncMode, Target
 
 Test = TypeVar("Test", bound=Callable[..., None])
 
@@ -38,6 +38,15 @@ class SourceRow:
     id: int
     changed_at: datetime  # UTC, to the microsecond
     name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as the tool received it. `id` is None where the tool does not get to see the event's id."""
+
+    person: str  # alice, bob or charlie
+    body: Mapping[str, Any]
+    id: str | None = None
 
 
 def people(count: int, *, same_time: int = 1) -> list[SourceRow]:
@@ -70,6 +79,7 @@ class Hooks:
     """Override the first two, and those of the App type's capabilities."""
 
     app_type: ClassVar[type[App]]
+    longest_text: ClassVar[int] = 1_000_000  # characters that a text of the destination may have
     tmp_path: Path
 
     @pytest.fixture(autouse=True)
@@ -128,6 +138,27 @@ class Hooks:
 
     def limit_rate(self, app: Any) -> None:
         """Optional: let the tool answer "too many requests" to the next call."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------ outbound events
+
+    def event_options(self) -> Mapping[str, Any]:
+        """What a subscription of this App type is set up with; nothing by default."""
+        return {}
+
+    def received_events(self) -> Sequence[ReceivedEvent]:
+        """What the tool has received during the test, in order of arrival.
+
+        Alice, Bob and Charlie (user_id 1 to 3, alice@example.com and so on) are known to the tool before.
+        """
+        raise NotImplementedError
+
+    def expected_body(self, item: OutboundItem) -> Mapping[str, Any]:
+        """The body as the tool receives it; override it where the tool takes less than any JSON object."""
+        return item.body
+
+    def refused_item(self, item: OutboundItem) -> OutboundItem:
+        """Optional: the item, changed so that the tool refuses it while it takes others."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ for the tests themselves
