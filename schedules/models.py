@@ -1,7 +1,8 @@
 """Schedules in both directions, their Runs, and the ledger of what each destination holds.
 
 `Schedule`, `ScheduleField`, `ScheduleGroup` are written by `schedules/schedules_store.py`; `Run` and `RunError` by
-`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `ExportCursor` by `schedules/cursor.py`.
+`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `ExportCursor` by `schedules/cursor.py`. The models of
+outbound events are in `schedules/outbound/models.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from apps_connectors.models import App
 from core.work.models import Work
 from groups.models import Group
 from profiles.models import ProfilePropertyRule
+from schedules.outbound import models as _outbound  # noqa: F401  so that Django finds them
 
 
 class Direction(models.TextChoices):
