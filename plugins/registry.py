@@ -30,6 +30,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
         ("mysql", "plugins.mysql:Mysql"),
         ("postgres", "plugins.postgres:Postgres"),
         ("sqlite", "plugins.sqlite:Sqlite"),
+        ("webhook", "plugins.webhook:Webhook"),
     )
 )
 

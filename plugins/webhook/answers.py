@@ -1,0 +1,68 @@
+"""What a receiver's answer means for the event that was sent to it."""
+
+from __future__ import annotations
+
+import time
+from email.utils import mktime_tz, parsedate_tz
+
+from plugins.contracts import Outcome, OutcomeKind
+from plugins.webhook.calling import Reply
+
+_LONGEST_PAUSE = 86_400.0  # seconds
+_NOT_NOW = frozenset({408, 425, 429})
+_NO_ACCESS = frozenset({401, 403})
+
+
+def read_reply(reply: Reply, *, host: str) -> Outcome:
+    """The outcome of one event, with the answer as people see it in the log."""
+    status = reply.status
+    shown = show(reply)
+    if 200 <= status < 300:
+        return Outcome(OutcomeKind.ACCEPTED, reply=shown)
+    if status in _NOT_NOW or status >= 500 or status < 200:
+        return Outcome(OutcomeKind.RETRY, f"{host} answered {name(reply)}.", after=read_pause(reply), reply=shown)
+    if mend := find_what_to_mend(reply, host=host):
+        return Outcome(OutcomeKind.HALT, mend, reply=shown)
+    return Outcome(OutcomeKind.REJECT, f"{host} refused the event: {name(reply)}.", reply=shown)
+
+
+def find_what_to_mend(reply: Reply, *, host: str) -> str:
+    """A sentence when a person has to change something before the receiver takes any event; else ""."""
+    if 300 <= reply.status < 400:
+        place = reply.headers.get("location", "another place")
+        return f"{host} sends on to {place[:300]}: redirects are not followed, so put the final address into the URL."
+    if reply.status in _NO_ACCESS:
+        return f"{host} refuses access ({name(reply)}): look at the signing secret and the headers."
+    if reply.status == 410:
+        return f"{host} says that nobody receives events there any more (410): change the URL, or stop sending."
+    return ""
+
+
+def ask_for_a_pause(reply: Reply) -> bool:
+    """Whether the answer is about the receiver as a whole rather than about this one event."""
+    return reply.status in (429, 502, 503, 504) or (reply.status in _NOT_NOW and read_pause(reply) is not None)
+
+
+def name(reply: Reply) -> str:
+    """The status as people write it: "429 Too Many Requests"."""
+    return f"{reply.status} {reply.words}".strip()
+
+
+def show(reply: Reply) -> str:
+    """The status and below it the beginning of the answer."""
+    return f"{name(reply)}\n{reply.text}".strip()
+
+
+def read_pause(reply: Reply) -> float | None:
+    """Seconds of `Retry-After`, which is a number or a date; None when there is none that can be read."""
+    text = reply.headers.get("retry-after", "").strip()
+    if text.isdecimal() and text.isascii():
+        seconds = float(text[:12])
+    elif date := parsedate_tz(text):
+        try:
+            seconds = mktime_tz(date) - time.time()
+        except (OverflowError, ValueError):
+            return None
+    else:
+        return None
+    return min(max(seconds, 0.0), _LONGEST_PAUSE)

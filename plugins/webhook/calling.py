@@ -1,0 +1,212 @@
+"""One line to a receiver: connects to an address that was checked, sends a request, reads the beginning of the answer.
+
+Redirects are not followed and proxies of the environment not used: either would lead away from that address. A call
+ends when its time is over, also when the receiver answers a byte at a time.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from types import TracebackType
+from typing import Self
+
+from core.lib.hosts import find_addresses, is_public
+from plugins.contracts import Halt, Retry
+from plugins.webhook.receiver import Receiver
+
+MOST_REPLY = 4096  # bytes of an answer that are read and kept
+_MOST_ADDRESSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a receiver answered; `headers` by name in small letters, `text` the beginning of its body."""
+
+    status: int
+    words: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+
+
+class Line:
+    """A connection that is kept between calls, of one caller at a time."""
+
+    def __init__(self, receiver: Receiver, *, private_hosts_allowed: bool) -> None:
+        self.receiver = receiver
+        self.private_hosts_allowed = private_hosts_allowed
+        self._connection: HTTPConnection | None = None
+
+    def call(self, method: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        """Send one request. Raises `Retry` when there is no answer, `Halt` for an address that may not be called."""
+        try:
+            with _TimeLimit(self.receiver.seconds) as limit:
+                connection = self._connected(limit)
+                connection.request(method, self.receiver.path, body=body, headers=dict(headers))
+                response = connection.getresponse()
+                reply = Reply(
+                    status=response.status,
+                    words=response.reason,
+                    headers={name.lower(): value for name, value in response.getheaders()},
+                    text=_read_beginning(response),
+                )
+                if not response.isclosed():
+                    self.close()  # the rest of a long answer would stand before the next one
+                return reply
+        except (OSError, HTTPException) as error:
+            self.close()
+            problem = _describe(error, self.receiver, timed_out=limit.is_over)
+        except BaseException:
+            self.close()
+            raise
+        raise Retry(problem)
+
+    def close(self) -> None:
+        """Give the connection back; safe to call twice."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self, limit: _TimeLimit) -> HTTPConnection:
+        kept = self._connection
+        if kept is not None and kept.sock is not None and not _has_ended(kept.sock):
+            limit.watch(kept.sock)
+            return kept
+        self.close()
+        sock = self._open(limit)
+        connection = _Opened(self.receiver.host, self.receiver.port)
+        connection.default_port = 443 if self.receiver.tls else 80
+        connection.sock = sock
+        self._connection = connection
+        return connection
+
+    def _open(self, limit: _TimeLimit) -> socket.socket:
+        sock = self._reach()
+        limit.watch(sock)
+        if not self.receiver.tls:
+            return sock
+        try:
+            secure = _tls().wrap_socket(sock, server_hostname=self.receiver.host)
+        except BaseException:
+            sock.close()
+            raise
+        limit.watch(secure)
+        return secure
+
+    def _reach(self) -> socket.socket:
+        """A connection to one of the host's addresses, none of which may be private. Raises OSError and `Halt`."""
+        host = self.receiver.host
+        addresses = find_addresses(host.strip("[]"))
+        if not self.private_hosts_allowed and not all(map(is_public, addresses)):
+            raise Halt(
+                f"{host} is inside a private network. Whoever runs this installation can allow that by setting"
+                " GROUPAROO_ALLOW_PRIVATE_HOSTS."
+            )
+        failures: list[OSError] = []
+        for address in addresses[:_MOST_ADDRESSES]:
+            try:
+                sock = socket.create_connection((address, self.receiver.port), self.receiver.seconds / _MOST_ADDRESSES)
+            except OSError as error:
+                failures.append(error)
+                continue
+            sock.settimeout(self.receiver.seconds)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        raise failures[-1]
+
+
+class _Opened(HTTPConnection):
+    """A connection whose socket is given to it; it never opens one by a name."""
+
+    def connect(self) -> None:
+        raise ConnectionResetError("the connection has ended")
+
+
+class _TimeLimit:
+    """Ends a socket from a second thread when the time of a call is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._sock: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def watch(self, sock: socket.socket) -> None:
+        """This is the socket to end."""
+        self._sock = sock
+        if self.is_over:
+            self._end()
+
+    def _end(self) -> None:
+        self.is_over = True
+        if self._sock is not None:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Trusts whom this machine trusts; made once, since reading the certificates takes a while."""
+    return ssl.create_default_context()
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether the other side closed a connection on which nothing is expected."""
+    usual = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        return sock.recv(1) is not None  # an end, or bytes that nobody asked for
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except OSError:
+        return True
+    finally:
+        with suppress(OSError):
+            sock.settimeout(usual)
+
+
+def _read_beginning(response: HTTPResponse) -> str:
+    """The first bytes of the body as text; what was read counts also when the rest never comes."""
+    parts: list[bytes] = []
+    left = MOST_REPLY
+    with suppress(OSError, HTTPException):
+        while left > 0 and (part := response.read1(left)):
+            parts.append(part)
+            left -= len(part)
+        response.read(0)  # notices that nothing is left, so that the connection can be used again
+    text = b"".join(parts).decode(errors="replace")
+    return "".join(letter for letter in text if letter.isprintable() or letter in "\n\t")
+
+
+def _describe(error: Exception, receiver: Receiver, *, timed_out: bool) -> str:
+    host = receiver.host
+    if timed_out or isinstance(error, TimeoutError):
+        return f"{host} did not answer within {receiver.seconds:g} seconds."
+    if isinstance(error, socket.gaierror):
+        return f"The host {host} cannot be found: look at the URL."
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"The certificate of {host} cannot be trusted: {error.verify_message}."
+    if isinstance(error, ssl.SSLError):
+        return f"{host} does not speak TLS as it should: {error.reason or 'the handshake failed'}."
+    if isinstance(error, ConnectionRefusedError):
+        return f"Nothing listens at {host}, port {receiver.port}: look at the URL, and whether the receiver runs."
+    if isinstance(error, HTTPException) and not isinstance(error, ConnectionError):
+        return f"{host} answered with something that is not HTTP."
+    if isinstance(error, ConnectionError):
+        return f"{host} ended the connection without an answer."
+    return f"{host} cannot be reached: {getattr(error, 'strerror', None) or error}."
