@@ -17,6 +17,7 @@ from plugins.contracts import (
     ColumnAsk,
     Field,
     Mark,
+    Option,
     OutboundItem,
     Outcome,
     Page,
@@ -73,6 +74,8 @@ class TestsConnection(ABC):
 class GivesSamples(ABC):
     """Shows what the tool has, for pickers and previews."""
 
+    takes_queries: ClassVar[bool] = False  # whether an import may read a query, which `sample_query` can then show
+
     @abstractmethod
     def tables(self) -> Sequence[Table]:
         """Every table or list with its columns, in name order."""
@@ -80,6 +83,10 @@ class GivesSamples(ABC):
     @abstractmethod
     def sample(self, table: str, *, limit: int = 10) -> Sample:
         """The first rows of one table."""
+
+    def sample_query(self, query: str, *, limit: int = 10) -> Sample:
+        """The first rows of an import's query, `{{high_water_mark}}` counting as null. Raises `Halt` or `Retry`."""
+        raise NotImplementedError(query)
 
 
 class ImportsRecords(ABC):
@@ -119,6 +126,7 @@ class RetrievesProperties(ABC):
 class ExportsProfiles(ABC):
     """Writes profiles to the tool."""
 
+    target_options: ClassVar[tuple[Option, ...]] = ()  # what an export Schedule is asked for, such as the table
     sync_modes: ClassVar[frozenset[SyncMode]] = frozenset(SyncMode)
     idempotent: ClassVar[bool] = True  # sending the same item twice leaves the tool as sending it once
     batch_size: ClassVar[int] = 1000

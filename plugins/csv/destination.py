@@ -13,10 +13,10 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from plugins.base import ExportsProfiles, ReadsBack
-from plugins.contracts import ACCEPTED, Outcome, OutcomeKind, ProfileExport, SyncMode, Target
+from plugins.contracts import ACCEPTED, Option, Outcome, OutcomeKind, ProfileExport, SyncMode, Target
 from plugins.csv.app import CsvFolder, errors_of_files
 from plugins.csv.store import Store, opened
 
@@ -31,6 +31,13 @@ _NO_KEY = Outcome(OutcomeKind.REJECT, "The profile has no value for the key fiel
 class CsvDestination(CsvFolder, ExportsProfiles, ReadsBack):
     """The export half."""
 
+    target_options: ClassVar[tuple[Option, ...]] = (
+        Option(
+            "folder",
+            "Folder",
+            help="A folder inside that of the App; each export needs its own. It is made when it is missing.",
+        ),
+    )
     batch_size = 5000
 
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import mkstemp
-from typing import Any
+from typing import Any, ClassVar
 
 from plugins.contracts import AppSpec, Option, OptionKind, Outcome, ProfileExport, Target
 from plugins.demo.shop import ShopTable, make_shop
@@ -43,6 +43,9 @@ class Demo(SqliteDestination):
             Option("customers", "Customers", kind=OptionKind.NUMBER, default=500, help="How many a new shop has."),
         ),
         parallel_calls=2,
+    )
+    target_options: ClassVar[tuple[Option, ...]] = (
+        Option("table", "Table", help="Leave it empty to send to the table that shows what was received."),
     )
 
     def open(self) -> Any:

@@ -16,7 +16,18 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from plugins.base import ExportsProfiles, ReadsBack
-from plugins.contracts import ACCEPTED, Field, Halt, Outcome, OutcomeKind, ProfileExport, SyncMode, Target
+from plugins.contracts import (
+    ACCEPTED,
+    Field,
+    Halt,
+    Option,
+    OptionKind,
+    Outcome,
+    OutcomeKind,
+    ProfileExport,
+    SyncMode,
+    Target,
+)
 from plugins.sql.errors import RefusalKind, Refused
 from plugins.sql.keys import KeyType, to_time
 from plugins.sql.retrieving import SqlRetrieves
@@ -40,6 +51,20 @@ class Plan:
 class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
     """The exporting half of a SQL plugin."""
 
+    target_options: ClassVar[tuple[Option, ...]] = (
+        Option("table", "Table", required=True, help="The table that holds one row for each person."),
+        Option(
+            "create_table",
+            "Make the table when it is missing",
+            kind=OptionKind.BOOLEAN,
+            help="With a column for each field and the key as its primary key.",
+        ),
+        Option(
+            "groups_table",
+            "Table of groups",
+            help="Leave it empty to send no groups. It gets one row for each group of a person: key, group_name.",
+        ),
+    )
     column_types: ClassVar[Mapping[str, str]]  # by value type, for tables that we make
     key_column_types: ClassVar[Mapping[str, str]] = {}  # the same where a key needs another type
 

@@ -10,8 +10,9 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine.reflection import ObjectKind
 
 from plugins.base import GivesSamples, TestsConnection
-from plugins.contracts import Column, PluginError, Sample, Table, TestResult
+from plugins.contracts import Column, Halt, PluginError, Reject, Sample, Table, TestResult
 from plugins.sql.app import SqlApp
+from plugins.sql.queries import bind_template, check_select
 
 # The nearest value type, first match wins; everything else is a string.
 _VALUE_TYPES: tuple[tuple[type[sqlalchemy.types.TypeEngine[Any]], str], ...] = (
@@ -29,6 +30,7 @@ class SqlSamples(SqlApp, TestsConnection, GivesSamples):
     """Connection test and samples of a SQL plugin."""
 
     server: ClassVar[str] = ""  # how the server calls itself in a sentence
+    takes_queries = True
 
     def test(self) -> TestResult:
         try:
@@ -64,6 +66,15 @@ class SqlSamples(SqlApp, TestsConnection, GivesSamples):
 
     def sample(self, table: str, *, limit: int = 10) -> Sample:
         columns, rows = self.query(f"select * from {self.quote_table(table)} limit {int(limit)}")
+        return Sample(columns, tuple(rows))
+
+    def sample_query(self, query: str, *, limit: int = 10) -> Sample:
+        try:
+            check_select(bind_template(query, self.dialect, lambda _variable, _quoted: "null"), self.dialect)
+            text = bind_template(query, self.dialect, lambda _variable, _quoted: "null", escape=self.escape)
+        except Reject as error:
+            raise Halt(error.reason) from None
+        columns, rows = self.query(f"select * from ({text}) q limit {int(limit)}")
         return Sample(columns, tuple(rows))
 
     def _names(self) -> list[str]:
