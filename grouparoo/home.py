@@ -233,7 +233,7 @@ def _events(events: Count) -> Step:
         else:
             look, word = "off", "None came"
     unit = "event came in" if events.all == 1 else "events came in"
-    return Step("Events", "zap", reverse("profiles:list"), _told(events), unit, detail, look, word)
+    return Step("Events", "zap", reverse("events:list"), _told(events), unit, detail, look, word)
 
 
 def _profiles(counts: Mapping[str, Count], paused: int) -> Step:

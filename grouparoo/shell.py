@@ -63,6 +63,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
                 item("Profiles", "user", "profiles", f"{about}{number(people)}"),
                 item("Properties", "list", "properties", number(rules)),
                 item("Groups", "blend", "groups", number(groups)),
+                item("Events", "zap", "events"),
             ],
             [
                 item("Apps", "plug", "apps", number(apps)),
