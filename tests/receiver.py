@@ -12,10 +12,11 @@ product's processes.
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +39,7 @@ class Delivery:
     headers: Mapping[str, str]  # names in small letters
     signed: bool
     answer: int
+    connection: int  # the port at the sender's end, the same for what came over one connection
 
     @property
     def json(self) -> Any:
@@ -55,6 +57,7 @@ class Behaviour:
     wait: float = 0.0
     cuts: bool = False
     raw: bytes = b""  # sent instead of an answer
+    every_byte: bool = False  # wait before each byte of the answer
 
 
 def answer(status: int = 200, *, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Behaviour:
@@ -62,9 +65,9 @@ def answer(status: int = 200, *, headers: Mapping[str, str] | None = None, body:
     return Behaviour(status=status, headers=headers or {}, body=body)
 
 
-def be_slow(seconds: float, *, status: int = 200) -> Behaviour:
-    """The answer comes after `seconds`."""
-    return Behaviour(status=status, wait=seconds)
+def be_slow(seconds: float, *, status: int = 200, every_byte: bool = False) -> Behaviour:
+    """The answer comes after `seconds`, or a byte of it after each `seconds`."""
+    return Behaviour(status=status, wait=seconds, every_byte=every_byte)
 
 
 def cut() -> Behaviour:
@@ -87,9 +90,10 @@ class Receiver:
         self._deliveries: list[Delivery] = []
         self._lock = threading.Lock()
         self._closing = threading.Event()
+        self._open: set[socket.socket] = set()
         self._at_once = 0
         self.most_at_once = 0
-        self._server = _Server(("127.0.0.1", 0), _make_handler(self))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"receiver": self}))
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
@@ -121,6 +125,14 @@ class Receiver:
         taken = [each.id for each in self.deliveries if 200 <= each.answer < 300]
         return {each: taken.count(each) for each in dict.fromkeys(taken)}
 
+    def hang_up(self) -> None:
+        """End the connections that are kept open, and return when they have ended."""
+        with self._lock:
+            kept = list(self._open)
+        for connection in kept:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """End it; whoever still waits for an answer loses the connection."""
         self._closing.set()
@@ -144,6 +156,7 @@ class Receiver:
                 headers=headers,
                 signed=self._is_signed(body, headers),
                 answer=0 if behaviour.cuts else behaviour.status,
+                connection=handler.client_address[1],
             )
             self._deliveries.append(delivery)
         return behaviour
@@ -158,6 +171,17 @@ class Receiver:
     def wait(self, seconds: float) -> bool:
         """Wait as a slow receiver does; gives False when it was closed meanwhile."""
         return not self._closing.wait(min(seconds, CLOSED))
+
+    @contextmanager
+    def keeping(self, connection: socket.socket) -> Iterator[None]:
+        """Know an open connection for as long as it lasts."""
+        with self._lock:
+            self._open.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(connection)
 
     @contextmanager
     def counting(self) -> Iterator[None]:
@@ -181,43 +205,55 @@ class _Server(ThreadingHTTPServer):
         """Connections that break are part of the tests, and no news."""
 
 
-def _make_handler(receiver: Receiver) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    receiver: Receiver
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-        def do_POST(self) -> None:
-            with receiver.counting():
-                behaviour = receiver.take(self)
-                if behaviour.wait and not receiver.wait(behaviour.wait):
-                    self.close_connection = True
-                    return
+    def handle(self) -> None:
+        with self.receiver.keeping(self.connection):
+            super().handle()
+
+    def do_POST(self) -> None:
+        with self.receiver.counting():
+            behaviour = self.receiver.take(self)
+            if behaviour.every_byte:
+                self.drip(behaviour)
+            elif behaviour.wait and not self.receiver.wait(behaviour.wait):
+                self.close_connection = True
+            else:
                 self.reply(behaviour)
 
-        def do_HEAD(self) -> None:
-            self.do_POST()
+    def do_HEAD(self) -> None:
+        self.do_POST()
 
-        def do_GET(self) -> None:
-            self.do_POST()
+    def do_GET(self) -> None:
+        self.do_POST()
 
-        def reply(self, behaviour: Behaviour) -> None:
-            if behaviour.cuts:
-                with suppress(OSError):
-                    self.wfile.write(behaviour.raw)
-                self.close_connection = True
-                return
-            self.send_response(behaviour.status)
-            for name, value in behaviour.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(behaviour.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(behaviour.body)
+    def reply(self, behaviour: Behaviour) -> None:
+        if behaviour.cuts:
+            with suppress(OSError):
+                self.wfile.write(behaviour.raw)
+            self.close_connection = True
+            return
+        self.send_response(behaviour.status)
+        for name, value in behaviour.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(behaviour.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(behaviour.body)
 
-        def log_message(self, *args: Any) -> None:
-            """The test says what happened."""
+    def drip(self, behaviour: Behaviour) -> None:
+        self.close_connection = True
+        with suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok":
+                if not self.receiver.wait(behaviour.wait):
+                    return
+                self.wfile.write(bytes([byte]))
 
-    return Handler
+    def log_message(self, *args: Any) -> None:
+        """The test says what happened."""
 
 
 @contextmanager

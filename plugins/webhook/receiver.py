@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from base64 import b64decode
 from collections.abc import Mapping
@@ -88,7 +87,7 @@ def _read_secret(text: str) -> Webhook:
     encoded = text.removeprefix(_PREFIX)
     try:
         key = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:
         raise wrong from None
     if len(key) not in _KEY_BYTES:
         raise wrong

@@ -1,0 +1,65 @@
+"""The webhook plugin keeps the contract."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from plugins.contracts import OutboundItem
+from plugins.testing import PluginContract, ReceivedEvent
+from tests.plugins.webhook.connections import LocalWebhook
+from tests.receiver import SECRET, Delivery, Receiver, answer, cut
+
+
+class TestWebhook(PluginContract):
+    app_type = LocalWebhook
+    receiver: Receiver
+
+    @pytest.fixture(autouse=True)
+    def _give_receiver(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    @pytest.fixture(autouse=True)
+    def _hold_a_port(self) -> Iterator[None]:
+        with socket.socket() as bound:  # bound, but listening to nobody
+            bound.bind(("127.0.0.1", 0))
+            self.closed_port = bound.getsockname()[1]
+            yield
+
+    def working_options(self) -> Mapping[str, Any]:
+        headers = "Authorization: Bearer open-sesame | X-Team: growth"
+        return {"url": self.receiver.url, "secret": SECRET, "headers": headers, "timeout": 5}
+
+    def broken_options(self) -> Mapping[str, Mapping[str, Any]]:
+        options = self.working_options()
+        return {
+            "unknown host": {**options, "url": "http://no-such-host.invalid/hook"},
+            "nobody listens": {**options, "url": f"http://127.0.0.1:{self.closed_port}/"},
+            "no TLS there": {**options, "url": self.receiver.url.replace("http:", "https:")},
+            "no address": {**options, "url": "example"},
+            "a secret that is none": {**options, "secret": "let-me-in-please"},
+            "a header that is none": {**options, "headers": "open-sesame"},
+        }
+
+    def cut_connection(self, app: Any) -> None:
+        self.receiver.expect(cut())
+
+    def limit_rate(self, app: Any) -> None:
+        self.receiver.expect(answer(429))
+
+    def received_events(self) -> Sequence[ReceivedEvent]:
+        return [
+            ReceivedEvent(person=each.json["profile"]["email"].partition("@")[0], body=each.json, id=each.id)
+            for each in self.receiver.deliveries
+            if each.method == "POST" and self.was_accepted(each)
+        ]
+
+    def was_accepted(self, delivery: Delivery) -> bool:
+        return delivery.signed and delivery.answer == 200
+
+    def refused_item(self, item: OutboundItem) -> OutboundItem:
+        return replace(item, body={**item.body, "number": 2**70, "half": "\ud83d"})
