@@ -9,12 +9,17 @@ from typing import Any
 
 import lucide
 from django import template
+from django.contrib.auth.models import AnonymousUser
+from django.forms import BaseForm
+from django.forms.boundfield import BoundField
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from core.ui import charts, code, slots, wording
+from core.accounts.models import User
+from core.accounts.permissions import has_role
+from core.ui import charts, code, forms, slots, wording
 
 register = template.Library()
 
@@ -224,3 +229,30 @@ def clock(at: datetime) -> str:
     """14:00:02.114, in the project's time zone."""
     local = timezone.localtime(at)
     return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+
+
+# ---------------------------------------------------------------- forms and who may use them
+
+
+@register.filter
+def may(user: User | AnonymousUser, role: str) -> bool:
+    """{% if request.user|may:"editor" %}: whether to show what only this role may do. The door checks again."""
+    return has_role(user, role)
+
+
+@register.filter
+def kind_of(field: BoundField) -> str:
+    """How a field is laid out: hidden, check, set or plain."""
+    return forms.kind_of(field)
+
+
+@register.filter
+def anchor(field: BoundField) -> str:
+    """The id that a link to this field jumps to; a set of choices is one place."""
+    return f"{field.auto_id}_set" if forms.kind_of(field) == "set" else field.id_for_label
+
+
+@register.filter
+def problem_count(form: BaseForm) -> int:
+    """How many errors a form shows."""
+    return sum(len(errors) for errors in form.errors.values())
