@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "core.ui.middleware.ProjectTimeZone",
+    "core.ui.middleware.NotFoundPages",
 ]
 
 ROOT_URLCONF = "grouparoo.urls"
@@ -154,7 +155,9 @@ CELERY_BROKER_URL = as_broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any pause of the broker
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 300,
+    # A wake-up is forgotten once a worker has it: rows and their leases bring work back, never the broker. What is kept
+    # until it is acknowledged would have to be put back when the broker goes away, and a worker ends over that.
+    "ack_emulation": False,
     "socket_connect_timeout": 0.5,
     "socket_timeout": 5,
     "health_check_interval": 25,
@@ -169,13 +172,16 @@ CELERY_TASK_TIME_LIMIT = 120
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_QUEUES = {name: {"exchange": name, "routing_key": name} for name in QUEUES}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # what runs needs PostgreSQL, not the broker
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 
 # How long work that a killed worker held waits for another one; a step of work has to take less.
 GROUPAROO_LEASE_SECONDS = read_int("GROUPAROO_LEASE_SECONDS", default=60, least=1, most=3600)
+
+# How long an outbound event is tried again before it is given up.
+OUTBOUND_GIVE_UP_HOURS = read_int("OUTBOUND_GIVE_UP_HOURS", default=72, least=1, most=24 * 365)
 
 # How many processes `python manage.py up` keeps running.
 WEB_PROCESSES = read_int("WEB_PROCESSES", default=2, least=1, most=64)

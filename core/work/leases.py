@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -156,6 +156,21 @@ def is_due(kind: str) -> bool:
 def request_stop(work_id: int) -> bool:
     """Ask for a stop; whoever holds the work sees it at its next batch. False when it has already ended."""
     return bool(Work.objects.filter(pk=work_id, state__in=UNFINISHED).update(stop_requested=True, next_at=Now()))
+
+
+def make_due(kind: str, subjects: Sequence[str]) -> int:
+    """Let work that rests, and that nobody holds, be claimed now; how many pieces. What failed waits its time."""
+    resting = Work.objects.filter(
+        kind=kind, subject__in=subjects, state__in=UNFINISHED, token__isnull=True, failures=0, next_at__gt=Now()
+    )
+    return resting.update(next_at=Now())
+
+
+def cancel(kind: str, subject: str) -> None:
+    """End work whose subject goes away, in the caller's transaction: whoever holds it writes nothing more."""
+    Work.objects.filter(kind=kind, subject=subject, state__in=UNFINISHED).update(
+        state=WorkState.STOPPED, token=None, lease_until=None, finished_at=Now()
+    )
 
 
 def run_slice(kind: str, step: Callable[[Lease], bool]) -> bool:

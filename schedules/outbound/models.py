@@ -90,8 +90,8 @@ class OutboundCursor(models.Model):
     """How far a subscription has read the events: every transaction below `mark` is taken; and whether it rests.
 
     `cluster` names the database server the mark belongs to (see `schedules/cursor.py`); `read_at` is when it was last
-    read, from which a restored copy reads on. While the destination takes nothing, nothing is sent before `rests_until`;
-    `waits` counts how often in a row.
+    read, from which a restored copy reads on. While the destination takes nothing, nothing is sent before
+    `rests_until`; `waits` counts how often in a row.
     """
 
     subscription = models.OneToOneField(Subscription, on_delete=models.CASCADE, primary_key=True, related_name="cursor")

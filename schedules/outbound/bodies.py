@@ -1,0 +1,127 @@
+"""Which events concern a subscription, whom they are about, and the JSON that goes out: as SQL for many at once.
+
+The pieces are put together by `deliveries.py` (which owes) and `trying.py` (which shows). Nothing here writes.
+
+Each piece reads an event as `t` (id, profile_id, type, payload) and its profile as `p` (guid, properties).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from profiles.models import ProfilePropertyRule, RuleState
+from schedules.outbound.models import Match, Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionPlan:
+    """A subscription as it is at the moment. `properties` and `identities` are property keys.
+
+    `group_ids` None asks for no group; an empty tuple lets nobody through (an export that names no group).
+    """
+
+    subscription_id: int
+    app_id: int
+    match: str
+    value: str
+    group_ids: tuple[int, ...] | None
+    properties: tuple[str, ...]
+    identities: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the pieces of SQL refer to."""
+        return {
+            "subscription": self.subscription_id,
+            "match": self.match,
+            "value": self.value,
+            "anyone": self.group_ids is None,
+            "groups": list(self.group_ids or ()),
+            "properties": list(self.properties),
+            "identities": list(self.identities),
+        }
+
+
+def load_plan(subscription: Subscription) -> SubscriptionPlan:
+    """Read what a subscription sends now; where it follows an export, what that sends now."""
+    followed = subscription.follows
+    if followed is None:
+        groups: Sequence[int] = list(subscription.groups.order_by("group_id").values_list("group_id", flat=True))
+        keys = list(subscription.properties.order_by("pk").values_list("rule__key", flat=True))
+        group_ids = tuple(groups) or None
+    else:
+        groups = list(followed.groups.order_by("group_id").values_list("group_id", flat=True))
+        keys = list(followed.fields.order_by("pk").values_list("rule__key", flat=True))
+        group_ids = None if followed.everyone else tuple(groups)
+    return SubscriptionPlan(
+        subscription_id=subscription.pk or 0,
+        app_id=subscription.app_id,
+        match=subscription.match,
+        value=subscription.value,
+        group_ids=group_ids,
+        properties=tuple(dict.fromkeys(keys)),
+        identities=identity_keys(),
+        options=dict(subscription.options),
+    )
+
+
+def identity_keys() -> tuple[str, ...]:
+    """The keys that say who an event is about: those of unique rules in use, the lowest rank first."""
+    unique = ProfilePropertyRule.objects.filter(is_unique=True, state=RuleState.READY)
+    return tuple(unique.order_by("identity_rank", "pk").values_list("key", flat=True))
+
+
+# An import's rows have all columns, so a key counts only when there is something under it.
+MATCHES = f"""
+    case %(match)s
+        when '{Match.TYPE.value}' then t.type = %(value)s
+        when '{Match.KEY.value}' then coalesce(t.payload ->> %(value)s, '') <> ''
+        else true
+    end
+"""
+
+# Whoever was merged into someone else goes by that profile.
+PERSON = """
+    lateral (
+        with recursive chain (guid, merged_into, properties) as (
+            select guid, merged_into, properties from profile where guid = t.profile_id
+            union all
+            select next.guid, next.merged_into, next.properties
+              from chain c join profile next on next.guid = c.merged_into
+        ) select guid, properties from chain where merged_into is null
+    ) p
+"""
+
+IS_IN = """
+    (%(anyone)s or exists (
+        select from group_member m where m.group_id = any(%(groups)s::bigint[]) and m.profile_id = p.guid))
+"""
+
+# The payload's values are put through as text, so that nothing of them is typed again and their order stays. Under
+# `profile`: the identities that the event brought, as the profile has them, then what was chosen.
+BODY = """
+    (select ('{'
+             || coalesce(string_agg(to_json(k.key)::text || ':' || k.value::text, ',' order by k.place)
+                             filter (where k.key <> all(%(identities)s::text[]) and k.key <> 'profile') || ',', '')
+             || '"profile":{'
+             || coalesce((select string_agg(to_json(c.key)::text || ':'
+                                            || coalesce((p.properties -> c.key)::text, 'null'), ',' order by c.place)
+                            from (select key, min(place) as place
+                                    from (select i.key, i.place
+                                            from json_each(t.payload) with ordinality i (key, value, place)
+                                           where i.key = any(%(identities)s::text[])
+                                          union all
+                                          select w.key, w.place + 1000000
+                                            from unnest(%(properties)s::text[]) with ordinality w (key, place)) named
+                                   group by key) c), '')
+             || '}}')::json
+       from json_each(t.payload) with ordinality k (key, value, place))
+"""
+
+# The profile's unique values, by which a tool finds its own record of the person.
+IDENTITIES = """
+    (select coalesce(jsonb_object_agg(u.key, p.properties -> u.key), '{}')
+       from unnest(%(identities)s::text[]) u(key) where p.properties -> u.key is not null)
+"""

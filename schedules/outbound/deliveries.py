@@ -1,0 +1,374 @@
+"""The ledger of outbound events: what each subscription is owed, was sent and answered. The only writer of
+`OutboundDelivery`.
+
+Called by `schedules/outbound/delivering.py` in transactions that hold the subscription's lease, so there is one worker
+for each subscription at a time. `subscriptions.py` and people's wish to send again go through here too.
+
+An event is owed once, by the primary key. Its body is stored with it and never changes, so whatever is sent again is
+the same. Events of one profile leave in the order of their ids: nothing is claimed while an earlier one of the same
+profile waits, rests or is in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from psycopg2.extras import execute_values
+
+from core.lib import uuid7
+from core.lib.json import loads
+from core.work.leases import LEASE_SECONDS
+from plugins.contracts import Outcome, OutcomeKind
+from profiles import hydration_retries
+from schedules.outbound.bodies import BODY, IDENTITIES, IS_IN, MATCHES, PERSON, SubscriptionPlan
+from schedules.outbound.models import ENDED, DeliveryState, OutboundDelivery
+from schedules.payloads import KEYED_PLANS
+
+READ_AT_ONCE = 2000  # events of one read; a single transaction may hold more, and is never split
+RELEASED_AT_ONCE = 1000
+FIRST_RETRY_SECONDS = 10
+LONGEST_RETRY_SECONDS = 3600
+_LOOK_AGAIN_SECONDS = 5  # behind the next try to get a profile's data
+_TEXT_LENGTH = 2000
+_LOGGED = 20  # failed attempts that are kept of each delivery
+_FORGOTTEN_AT_ONCE = 20_000
+
+LATE = "Some of the profile's data could not be refreshed in time. "
+MAYBE_TWICE = "A worker ended before the answer came, so it was sent again: it may have arrived twice."
+
+
+# ---------------------------------------------------------------- what is owed
+
+_COLUMNS = (
+    "event_id, subscription_id, profile_id, event_type, occurred_at, body, state, warning, created_at, waits_since,"
+    " next_at, attempts, tries, error, reply, log"
+)
+
+# `horizon`, `ahead` and `cut` as in `schedules/cursor.py`: complete transactions only, in one snapshot. An event whose
+# profile has a hydration retry open is owed without a body; its groups are asked when the body is made.
+_OWE = f"""
+    with horizon as materialized (
+        select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as hi
+    ), ahead as materialized (
+        select xid from event where xid >= %(mark)s and xid < (select hi from horizon) order by xid limit %(limit)s + 1
+    ), bound as materialized (
+        select case
+            when count(*) <= %(limit)s then (select hi from horizon)
+            when max(xid) > min(xid) then max(xid)
+            else max(xid) + 1
+        end as cut from ahead
+    ), t as materialized (
+        select t.id, t.profile_id, t.type, t.occurred_at, t.payload
+          from event t
+         where {{which}} and t.state = 'processed' and t.profile_id is not null and {MATCHES}
+    ), owed as (
+        insert into outbound_delivery ({_COLUMNS})
+        select t.id, %(subscription)s, p.guid, t.type, t.occurred_at,
+               case when h.since is null then {BODY} end,
+               case when h.since is null then 'owed' else 'waiting' end,
+               '', clock_timestamp(), h.since,
+               case when h.since is null then now() else h.next_at + %(again)s * interval '1 second' end,
+               0, 0, '', '', '[]'
+          from t
+         cross join {PERSON}
+          left join hydration_retry h on h.profile_id = p.guid
+         where h.since is not null or {IS_IN}
+        on conflict do nothing
+        returning 1
+    )
+    select (select cut from bound), (select hi from horizon), (select count(*) from owed)
+"""
+_BY_NUMBER = "t.xid >= %(mark)s and t.xid < (select cut from bound)"
+_BY_TIME = "t.id >= %(since)s"
+
+# Three things happen to rows that wait for their profile's data: it is still asked for; there is nobody to send them
+# for; or they get their body.
+_RELEASE = f"""
+    with due as materialized (
+        select d.event_id, d.waits_since from outbound_delivery d
+         where d.subscription_id = %(subscription)s and d.next_at is not null and d.state = 'waiting'
+           and d.next_at <= now()
+         order by d.event_id limit %(limit)s
+    ), t as materialized (
+        select e.id, e.profile_id, e.type, e.payload, e.error, due.waits_since
+          from due join event e on e.id = due.event_id
+    ), known as materialized (
+        select t.id, p.guid, h.next_at,
+               h.since is not null and t.waits_since > now() - %(patience)s * interval '1 hour' as waits,
+               case when h.since is not null or t.waits_since <= now() - %(patience)s * interval '1 hour'
+                    then %(late)s || t.error else '' end as warning,
+               case when {IS_IN} then {BODY} end as body
+          from t cross join {PERSON} left join hydration_retry h on h.profile_id = p.guid
+    ), later as (
+        update outbound_delivery d set next_at = k.next_at + %(again)s * interval '1 second'
+          from known k where k.waits and d.event_id = k.id and d.subscription_id = %(subscription)s
+    ), nobody as (
+        delete from outbound_delivery d using due
+         where d.event_id = due.event_id and d.subscription_id = %(subscription)s
+           and not exists (select from known k where k.id = due.event_id and (k.waits or k.body is not null))
+    ), ready as (
+        update outbound_delivery d
+           set body = k.body, state = 'owed', profile_id = k.guid, warning = k.warning, next_at = now()
+          from known k
+         where not k.waits and k.body is not null and d.event_id = k.id and d.subscription_id = %(subscription)s
+    )
+    select count(*) from due
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read of the events: every transaction below `mark` is taken."""
+
+    mark: int
+    more: bool
+    owed: int
+
+
+def owe_new(plan: SubscriptionPlan, *, mark: int, limit: int = READ_AT_ONCE) -> Read:
+    """Owe the events that concern the subscription among the next ones from `mark` on."""
+    return _owe(plan, _BY_NUMBER, mark=mark, limit=limit)
+
+
+def owe_since(plan: SubscriptionPlan, at: datetime) -> Read:
+    """Owe what came since a time and is not in the ledger yet: after a move to another database server."""
+    return _owe(plan, _BY_TIME, mark=2**62, limit=0, since=uuid7.lowest(at))
+
+
+def _owe(plan: SubscriptionPlan, which: str, *, mark: int, limit: int, **more: Any) -> Read:
+    given = {**plan.parameters(), "mark": mark, "limit": limit, "again": _LOOK_AGAIN_SECONDS, **more}
+    with connection.cursor() as cursor:
+        cursor.execute(KEYED_PLANS)
+        cursor.execute(_OWE.replace("{which}", which), given)
+        cut, horizon, owed = cursor.fetchone()
+    if which == _BY_TIME:
+        return Read(mark=int(horizon), more=False, owed=int(owed))
+    return Read(mark=max(mark, int(cut)), more=int(cut) < int(horizon), owed=int(owed))
+
+
+def release_waiting(plan: SubscriptionPlan) -> bool:
+    """Give a body to what waited for its profile's data; whether there may be more to look at."""
+    given = {
+        **plan.parameters(),
+        "limit": RELEASED_AT_ONCE,
+        "again": _LOOK_AGAIN_SECONDS,
+        "patience": hydration_retries.GIVE_UP_AFTER_HOURS,
+        "late": LATE,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(KEYED_PLANS)
+        cursor.execute(_RELEASE, given)
+        return int(cursor.fetchone()[0]) == RELEASED_AT_ONCE
+
+
+# ---------------------------------------------------------------- sending
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """A row claimed for sending. `identities` are the profile's unique values as they are now."""
+
+    event: UUID
+    profile: UUID
+    type: str
+    occurred_at: datetime
+    body: dict[str, Any]
+    identities: dict[str, Any]
+    tries: int
+
+
+# `after` keeps a batch from walking over what was claimed before it. Of one profile either nothing is taken or the
+# earliest: an earlier row that is not in the batch holds the later ones back.
+_CLAIM = f"""
+    with due as materialized (
+        select d.event_id from outbound_delivery d
+         where d.subscription_id = %(subscription)s and d.next_at is not null and d.event_id > %(after)s
+           and d.state in ('owed', 'retrying') and d.next_at <= now()
+           and not exists (
+               select from outbound_delivery e
+                where e.subscription_id = %(subscription)s and e.profile_id = d.profile_id and e.next_at is not null
+                  and e.event_id < d.event_id
+                  and (e.event_id <= %(after)s or e.state not in ('owed', 'retrying') or e.next_at > now()))
+         order by d.event_id limit %(limit)s
+    ), t as (
+        update outbound_delivery d set state = 'sent', attempt_id = %(attempt)s, sent_at = clock_timestamp()
+          from due where d.event_id = due.event_id and d.subscription_id = %(subscription)s
+        returning d.event_id, d.profile_id, d.event_type, d.occurred_at, d.body::text as body, d.tries
+    )
+    select t.event_id, t.profile_id, t.event_type, t.occurred_at, t.body,
+           coalesce((select {IDENTITIES} from {PERSON}), '{{}}')::text, t.tries
+      from t order by t.event_id
+"""
+
+# What was not called (it came behind one of the same profile that has to be tried again) keeps its place and costs
+# nothing.
+_RECORD = """
+    update outbound_delivery d
+       set state = v.state, error = v.error, reply = v.reply, attempt_id = null,
+           attempts = d.attempts + v.called::int, tries = d.tries + v.costs::int,
+           tried_since = case when v.called then coalesce(d.tried_since, d.sent_at) else d.tried_since end,
+           answered_at = case when v.called then clock_timestamp() else d.answered_at end,
+           next_at = case when v.state in ('accepted', 'rejected') then null
+                          when v.state <> 'retrying' then d.next_at
+                          else clock_timestamp() + interval '1 second' * coalesce(v.after::float8,
+                               least(%(longest)s, %(first)s * 2 ^ least(d.tries, 20)) * (0.75 + random() / 2)) end,
+           log = case when not v.called or v.state = 'accepted' then d.log else
+               case when jsonb_array_length(d.log) >= %(logged)s then d.log - 0 else d.log end
+               || jsonb_build_object('at', d.sent_at, 'outcome', v.state, 'text', concat_ws(' ', v.error, v.reply)) end
+      from (values %%s) v (event, state, error, reply, called, costs, after)
+     where d.subscription_id = %(subscription)s and d.attempt_id = %(attempt)s and d.event_id = v.event::uuid
+"""
+
+_GIVE_UP = """
+    update outbound_delivery
+       set state = 'given_up', next_at = null, error = %(said)s || error
+     where subscription_id = %(subscription)s and event_id = any(%(events)s) and state = 'retrying'
+       and tried_since < now() - %(hours)s * interval '1 hour'
+"""
+
+_STATES = {
+    OutcomeKind.ACCEPTED: DeliveryState.ACCEPTED,
+    OutcomeKind.REJECT: DeliveryState.REJECTED,
+    OutcomeKind.RETRY: DeliveryState.RETRYING,
+    OutcomeKind.HALT: DeliveryState.HALTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one row. `called` is False when the destination was not asked for it."""
+
+    row: DueRow
+    outcome: Outcome
+    called: bool = True
+
+    @property
+    def state(self) -> DeliveryState:
+        """Where the row stands now."""
+        return _STATES[self.outcome.kind] if self.called else DeliveryState.OWED
+
+
+def claim(plan: SubscriptionPlan, *, attempt_id: UUID, after: UUID | None, limit: int) -> list[DueRow]:
+    """Mark the next due rows as sent by this attempt; committed before the call is made. In the order to send them."""
+    given = {**plan.parameters(), "attempt": attempt_id, "after": after or UUID(int=0), "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute(KEYED_PLANS)
+        cursor.execute(_CLAIM, given)
+        return [
+            DueRow(event, profile, type_, at, loads(body), loads(identities), tries)
+            for event, profile, type_, at, body, identities, tries in cursor.fetchall()
+        ]
+
+
+def record(subscription_id: int, *, attempt_id: UUID, answers: Sequence[Answer], all_wait: bool = False) -> None:
+    """Store what became of the rows of one attempt. `all_wait`: the subscription rests, so that its rows need not."""
+    values = [
+        (
+            str(answer.row.event),
+            answer.state.value,
+            answer.outcome.reason[:_TEXT_LENGTH] if answer.called else "",
+            answer.outcome.reply[:_TEXT_LENGTH],
+            answer.called,
+            answer.called and answer.outcome.kind is OutcomeKind.RETRY and answer.outcome.after is None,
+            0.0 if all_wait else answer.outcome.after,
+        )
+        for answer in answers
+    ]
+    given: dict[str, Any] = {
+        "subscription": subscription_id,
+        "attempt": attempt_id,
+        "first": FIRST_RETRY_SECONDS,
+        "longest": LONGEST_RETRY_SECONDS,
+        "logged": _LOGGED,
+    }
+    with connection.cursor() as cursor:
+        statement = cursor.mogrify(_RECORD, given).decode()
+        execute_values(cursor.cursor, statement, values, page_size=len(values))
+        if again := [answer.row.event for answer in answers if answer.state is DeliveryState.RETRYING]:
+            hours = settings.OUTBOUND_GIVE_UP_HOURS
+            said = f"Given up after {hours} hours. "
+            cursor.execute(_GIVE_UP, {"subscription": subscription_id, "events": again, "hours": hours, "said": said})
+
+
+def is_unanswered(subscription_id: int) -> bool:
+    """Whether something was sent that may still be answered."""
+    lately = Now() - timedelta(seconds=LEASE_SECONDS)
+    return _unfinished(subscription_id, DeliveryState.SENT).filter(sent_at__gt=lately).exists()
+
+
+def doubt(subscription_id: int, *, repeatable: bool) -> int:
+    """Owe again what a worker that ended had sent; how many rows. The same id goes out, so that tools can tell."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update outbound_delivery set state = 'owed', attempt_id = null, attempts = attempts + 1,"
+            " tried_since = coalesce(tried_since, sent_at), warning = case when %s then warning else %s end"
+            " where subscription_id = %s and next_at is not null and state = 'sent'"
+            " and sent_at <= clock_timestamp() - %s * interval '1 second'",
+            [repeatable, MAYBE_TWICE, subscription_id, LEASE_SECONDS],
+        )
+        return int(cursor.rowcount)
+
+
+# ---------------------------------------------------------------- what people and the house ask for
+
+
+def unhalt(subscription_id: int) -> None:
+    """What was halted, or rests after a failure, is due now; its time for giving up begins anew."""
+    _unfinished(subscription_id, DeliveryState.HALTED, DeliveryState.RETRYING).update(
+        state=DeliveryState.OWED, next_at=Now(), tried_since=None
+    )
+
+
+def skip_unfinished(subscription_id: int) -> int:
+    """Never send what is not under way yet; how many."""
+    states = (DeliveryState.WAITING, DeliveryState.OWED, DeliveryState.RETRYING, DeliveryState.HALTED)
+    return _unfinished(subscription_id, *states).update(state=DeliveryState.SKIPPED, next_at=None)
+
+
+def owe_again(ids: Collection[tuple[UUID, int]]) -> int:
+    """Send these (event, subscription) again, or at once where they are to be tried again; how many."""
+    which = Q(pk__in=[])
+    for event, subscription in ids:
+        which |= Q(event_id=event, subscription_id=subscription)
+    again = (*ENDED, DeliveryState.RETRYING)
+    rows = OutboundDelivery.objects.filter(which, state__in=again, body__isnull=False)
+    return rows.update(state=DeliveryState.OWED, next_at=Now(), tries=0, tried_since=None)
+
+
+def delete_of(subscription_id: int) -> None:
+    """A subscription goes, and its log with it."""
+    OutboundDelivery.objects.filter(subscription_id=subscription_id).delete()
+
+
+def forget(*, older_than: timedelta) -> int:
+    """Delete what ended and whose event came before then; how many rows. In steps, each of its own."""
+    forgotten = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "delete from outbound_delivery where ctid = any(array("
+                " select ctid from outbound_delivery where event_id < %s and next_at is null"
+                " order by event_id limit %s))",
+                [_lowest_before(older_than), _FORGOTTEN_AT_ONCE],
+            )
+            forgotten += int(cursor.rowcount)
+            if cursor.rowcount < _FORGOTTEN_AT_ONCE:
+                return forgotten
+
+
+def _lowest_before(older_than: timedelta) -> UUID:
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        return uuid7.lowest(cursor.fetchone()[0] - older_than)
+
+
+def _unfinished(subscription_id: int, *states: DeliveryState) -> QuerySet[OutboundDelivery]:
+    return OutboundDelivery.objects.filter(subscription_id=subscription_id, next_at__isnull=False, state__in=states)

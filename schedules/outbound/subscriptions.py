@@ -1,0 +1,284 @@
+"""Subscriptions: made, changed, paused, resumed, deleted. The only writer of `Subscription` and its parts.
+
+Work on a subscription (`delivering.py`) is one piece of `Work` that lasts as long as the subscription. Paused, events
+go on being owed; whoever resumes decides whether they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps_connectors.models import App
+from core.accounts import audit
+from core.accounts.actors import SYSTEM, Actor
+from core.lib.errors import InvalidInput, NotFound, Refused
+from core.lib.storable import find_problem
+from core.work import leases
+from core.work.wake import wake
+from groups.models import Group
+from plugins import registry
+from plugins.base import ForwardsEvents
+from profiles.models import ProfilePropertyRule, RuleState
+from schedules.models import Direction, Schedule
+from schedules.outbound import cursors, deliveries
+from schedules.outbound.models import (
+    Match,
+    Subscription,
+    SubscriptionGroup,
+    SubscriptionProperty,
+    SubscriptionState,
+)
+
+KIND = "outbound"  # of the work on subscriptions
+MOST_SENT_AGAIN = 1000
+_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionData:
+    """What a person decides of a subscription.
+
+    `match` is "type", "key" or "every"; `value` the type or the key. `groups` are ids: the profile has to be in one of
+    them, if there are any. `properties` are property keys, in the order in which they go out. With `follows`, the id of
+    an export schedule of the same App, both are that schedule's. `options` are for the plugin.
+    """
+
+    name: str
+    app_id: int
+    match: str
+    value: str = ""
+    groups: tuple[int, ...] = ()
+    properties: tuple[str, ...] = ()
+    follows: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create_subscription(data: SubscriptionData, *, actor: Actor) -> Subscription:
+    """Subscribe an App to the events that are processed from now on; raises `InvalidInput` with what to mend."""
+    data, rules = check_data(data)
+    try:
+        with transaction.atomic():
+            subscription = Subscription.objects.create(**_plain(data))
+            _write_parts(subscription, data, rules)
+            cursors.start(subscription.pk)
+            leases.enqueue(kind=KIND, subject=str(subscription.pk))
+            audit.record("subscription.create", subscription, after=asdict(data), actor=actor)
+    except IntegrityError as error:
+        raise _explain(error) from None
+    return subscription
+
+
+def update_subscription(subscription_id: int, data: SubscriptionData, *, actor: Actor) -> Subscription:
+    """Put `data` in place of what is there, for the events that are read from now on. What is owed stays as it is."""
+    data, rules = check_data(data)
+    try:
+        with transaction.atomic():
+            subscription = _lock(subscription_id)
+            before = read_data(subscription)
+            if before.app_id != data.app_id:
+                raise InvalidInput(
+                    "A subscription stays with its App: make a new one for another App.", {"app_id": "Fixed."}
+                )
+            for name, value in _plain(data).items():
+                setattr(subscription, name, value)
+            subscription.save()
+            subscription.groups.all().delete()
+            subscription.properties.all().delete()
+            _write_parts(subscription, data, rules)
+            audit.record("subscription.update", subscription, before=asdict(before), after=asdict(data), actor=actor)
+    except IntegrityError as error:
+        raise _explain(error) from None
+    return subscription
+
+
+def delete_subscription(subscription_id: int, *, actor: Actor) -> None:
+    """Delete a subscription with its log; what is under way may still arrive."""
+    with transaction.atomic():
+        leases.cancel(KIND, str(subscription_id))  # first, as workers lock it first
+        subscription = _lock(subscription_id)
+        deliveries.delete_of(subscription_id)
+        audit.record("subscription.delete", subscription, before=asdict(read_data(subscription)), actor=actor)
+        subscription.delete()
+
+
+def pause_subscription(subscription_id: int, *, actor: Actor) -> Subscription:
+    """Send nothing until it is resumed; raises `Refused` when it is paused already."""
+    with transaction.atomic():
+        subscription = _lock(subscription_id)
+        if subscription.state == SubscriptionState.PAUSED:
+            raise Refused(f"“{subscription}” is paused already.")
+        _pause(subscription, "")
+        audit.record("subscription.pause", subscription, actor=actor)
+    return subscription
+
+
+def resume_subscription(subscription_id: int, *, send_missed: bool = True, actor: Actor) -> Subscription:
+    """Send again; raises `Refused` when it is not paused. Without `send_missed` what waits is skipped for good."""
+    with transaction.atomic():
+        subscription = _lock(subscription_id)
+        if subscription.state == SubscriptionState.ON:
+            raise Refused(f"“{subscription}” is not paused.")
+        before = {"paused_reason": subscription.paused_reason}
+        skipped = 0 if send_missed else deliveries.skip_unfinished(subscription_id)
+        deliveries.unhalt(subscription_id)
+        cursors.wake_up(subscription_id)
+        subscription.state, subscription.paused_reason, subscription.paused_at = SubscriptionState.ON, "", None
+        subscription.save(update_fields=["state", "paused_reason", "paused_at", "updated_at"])
+        audit.record("subscription.resume", subscription, before=before, after={"skipped": skipped}, actor=actor)
+        _look_at([subscription_id])
+    return subscription
+
+
+def halt(subscription_id: int, reason: str) -> None:
+    """The destination says that a person has to mend something first; in the transaction of the answer."""
+    subscription = _lock(subscription_id)
+    if subscription.state == SubscriptionState.ON:
+        _pause(subscription, reason)
+        audit.record("subscription.halt", subscription, after={"paused_reason": reason}, actor=SYSTEM)
+
+
+def send_again(ids: Collection[tuple[UUID, int]], *, actor: Actor) -> int:
+    """Send these deliveries, as (event, subscription), again under their own ids; how many.
+
+    Those under way are left alone. A tool that tells a repetition by its id takes each once all the same.
+    """
+    if len(ids) > MOST_SENT_AGAIN:
+        raise InvalidInput(f"At most {MOST_SENT_AGAIN:,} deliveries are sent again at a time: choose fewer.")
+    with transaction.atomic():
+        count = deliveries.owe_again(ids)
+        concerned = sorted({subscription for _, subscription in ids})
+        for subscription in Subscription.objects.filter(pk__in=concerned):
+            events = [str(event) for event, of in ids if of == subscription.pk]
+            audit.record("subscription.send_again", subscription, after={"events": events[:50]}, actor=actor)
+        _look_at(concerned)
+    return count
+
+
+def read_data(subscription: Subscription) -> SubscriptionData:
+    """What a person decided of this subscription, to be changed with `dataclasses.replace`."""
+    return SubscriptionData(
+        name=subscription.name,
+        app_id=subscription.app_id,
+        match=subscription.match,
+        value=subscription.value,
+        groups=tuple(subscription.groups.order_by("pk").values_list("group_id", flat=True)),
+        properties=tuple(subscription.properties.order_by("pk").values_list("rule__key", flat=True)),
+        follows=subscription.follows_id,
+        options=subscription.options,
+    )
+
+
+def check_data(data: SubscriptionData) -> tuple[SubscriptionData, dict[str, ProfilePropertyRule]]:
+    """The data as they would be stored, and the rules of its properties by key. Raises `InvalidInput`."""
+    data = replace(data, name=data.name.strip(), value="" if data.match == Match.EVERY else data.value.strip())
+    problems = dict(_find_problems(data))
+    rules = {
+        rule.key: rule
+        for rule in ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.properties))
+    }
+    if unknown := sorted(set(data.properties) - rules.keys()):
+        problems["properties"] = f"There is no property {', '.join(unknown)}. Choose among those that are in use."
+    if problems:
+        raise InvalidInput(" ".join(problems.values()), problems)
+    return replace(data, properties=tuple(dict.fromkeys(data.properties)), groups=tuple(dict.fromkeys(data.groups))), (
+        rules
+    )
+
+
+# ---------------------------------------------------------------- inside
+
+
+def _find_problems(data: SubscriptionData) -> list[tuple[str, str]]:
+    problems = []
+    if not data.name or len(data.name) > _LONGEST:
+        problems.append(("name", f"Give the subscription a name of at most {_LONGEST} characters."))
+    if data.match not in Match.values:
+        problems.append(("match", "Choose events of a type, events that have a key, or every event."))
+    elif data.match != Match.EVERY and not 0 < len(data.value) <= _LONGEST:
+        what = "the type of the events" if data.match == Match.TYPE else "the key that the events have"
+        problems.append(("value", f"Name {what}, with at most {_LONGEST} characters."))
+    problems += [
+        (name, f"The {name} {problem}.")
+        for name in ("name", "value", "options")
+        if (problem := find_problem(getattr(data, name)))
+    ]
+    if problem := _find_problem_of_app(data.app_id):
+        problems.append(("app_id", problem))
+    known = Group.objects.filter(pk__in=data.groups).values_list("pk", flat=True)
+    if missing := sorted(set(data.groups) - set(known)):
+        problems.append(("groups", f"There is no group {', '.join(map(str, missing))}."))
+    if data.follows is not None:
+        problems += _find_problems_of_following(data, data.follows)
+    return problems
+
+
+def _find_problem_of_app(app_id: int) -> str:
+    app = App.objects.filter(pk=app_id).first()
+    if app is None:
+        return "Choose an App that takes events."
+    try:
+        kind = registry.get(app.type)
+    except registry.UnknownApp as error:
+        return str(error)
+    return "" if issubclass(kind, ForwardsEvents) else f"“{app}” does not take events: choose another App."
+
+
+def _find_problems_of_following(data: SubscriptionData, schedule_id: int) -> list[tuple[str, str]]:
+    followed = Schedule.objects.filter(pk=schedule_id, direction=Direction.EXPORT, app_id=data.app_id).exists()
+    if not followed:
+        return [("follows", "Choose an export schedule of the same App to follow.")]
+    return [
+        (name, f"The {name} are those of the export that is followed: give none, or follow none.")
+        for name in ("groups", "properties")
+        if getattr(data, name)
+    ]
+
+
+def _plain(data: SubscriptionData) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "app_id": data.app_id,
+        "match": data.match,
+        "value": data.value,
+        "follows_id": data.follows,
+        "options": dict(data.options),
+    }
+
+
+def _write_parts(subscription: Subscription, data: SubscriptionData, rules: Mapping[str, ProfilePropertyRule]) -> None:
+    SubscriptionGroup.objects.bulk_create(
+        SubscriptionGroup(subscription=subscription, group_id=group_id) for group_id in data.groups
+    )
+    SubscriptionProperty.objects.bulk_create(
+        SubscriptionProperty(subscription=subscription, rule=rules[key]) for key in data.properties
+    )
+
+
+def _pause(subscription: Subscription, reason: str) -> None:
+    subscription.state, subscription.paused_reason = SubscriptionState.PAUSED, reason
+    subscription.paused_at = timezone.now()
+    subscription.save(update_fields=["state", "paused_reason", "paused_at", "updated_at"])
+
+
+def _look_at(subscription_ids: Collection[int]) -> None:
+    leases.make_due(KIND, [str(each) for each in subscription_ids])
+    wake("outbound")
+
+
+def _lock(subscription_id: int) -> Subscription:
+    found = Subscription.objects.select_for_update(no_key=True, of=("self",)).filter(pk=subscription_id).first()
+    if found is None:
+        raise NotFound(f"There is no subscription {subscription_id}.")
+    return found
+
+
+def _explain(error: IntegrityError) -> Exception:
+    if "subscription_name_unique" in str(error):
+        return InvalidInput("Another subscription has this name: choose a different one.", {"name": "Already in use."})
+    return error
