@@ -22,6 +22,7 @@ from groups.models import Group, GroupKind, GroupRuleUse
 from groups.sentence import say_tree
 from groups.tree import Node, read_tree, write_tree
 from profiles import ruleset
+from profiles.models import ProfilePropertyRule
 from profiles.rules import set_timed
 
 MAX_NAME = 200
@@ -129,6 +130,15 @@ def remove_members(group_id: int, profile_ids: Sequence[UUID], *, actor: Actor) 
     with transaction.atomic():
         group = _locked_manual(group_id)
         return membership.remove(group.pk, profile_ids, cause=actor.cause)
+
+
+def refuse_new_type(rule: ProfilePropertyRule) -> None:
+    """A property may change its type only where every group can still ask what it asks; raises Refused."""
+    for group in Group.objects.filter(rule_uses__rule=rule).distinct().order_by("name"):
+        try:
+            check_rules(group.rules)
+        except InvalidInput as error:
+            raise Refused(f"The group {group.name} could not ask any more what it asks. {error.message}") from error
 
 
 def describe(group: Group) -> dict[str, Any]:

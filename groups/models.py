@@ -51,6 +51,9 @@ class GroupRuleUse(models.Model):
         db_table = "group_rule_use"
         constraints = [models.UniqueConstraint(fields=["group", "leaf"], name="group_rule_use_unique")]
 
+    def __str__(self) -> str:
+        return f"the group {self.group}"
+
 
 class GroupMember(models.Model):
     """A profile is in a group. Without a constraint on the group: checking it costs a third of every move, and members

@@ -1,4 +1,6 @@
-"""Hydrate people again although no event is about them: those whose Apps were down, and whoever a person asks for."""
+"""Hydrate people again although no event is about them: those whose Apps were down, whoever a person asks for, and
+everyone after a rule was changed. When a rule was deleted, its values are taken out of everyone in the same way.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db import transaction
+
 from core.work.leases import Lease
 from core.work.models import WorkState
 from pipeline.items import BatchResult
 from pipeline.process import process
-from profiles import hydration_retries
-from profiles.models import Profile
+from profiles import hydration_retries, rules
+from profiles.forgetting import forget_values
+from profiles.models import Profile, ProfilePropertyRule, RuleState
 
 BATCH = 500
+FORGOTTEN = 5000  # profiles that lose a property in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,35 @@ class _PageClaim:
 
     def hold(self, _: BatchResult) -> None:
         """Move the mark past this page; raises LostLease when another worker took over."""
-        self.lease.hold(mark={"after": str(self.last)}, done=self.lease.done + self.count)
+        self.lease.hold(mark={"after": str(self.last)}, done=self.lease.done + self.count, total=_everyone(self.lease))
+
+
+def go_through_everyone(lease: Lease) -> bool:
+    """One step of what a change of a rule asks for; whether there is more."""
+    if lease.subject.startswith(rules.FORGET):
+        return _forget(lease, int(lease.subject.removeprefix(rules.FORGET)))
+    return refresh_everyone(lease)
+
+
+def _forget(lease: Lease, rule_id: int) -> bool:
+    """Take a deleted rule's values out of the next profiles."""
+    rule = ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED).first()
+    after = (lease.mark or {}).get("after")
+    with transaction.atomic():
+        last = None
+        if rule is not None:
+            last = forget_values(rule.pk, rule.key, after=UUID(after) if after else None, limit=FORGOTTEN)
+        if last is None:
+            rules.finish_deletion(rule_id)
+            lease.finish()
+            return False
+        lease.hold(mark={"after": str(last)}, done=lease.done + FORGOTTEN, total=_everyone(lease))
+    return True
+
+
+def _everyone(lease: Lease) -> int:
+    """How many there are, for the progress bar: counted once."""
+    return lease.total if lease.total is not None else Profile.objects.count()
 
 
 def refresh_everyone(lease: Lease) -> bool:

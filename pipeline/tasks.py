@@ -24,6 +24,6 @@ def retry_hydration() -> None:
 
 @shared_task(name="pipeline.refresh_everyone")
 def refresh_everyone() -> None:
-    """Go on with asking again for everyone, for one slice."""
-    if leases.run_slice("rehydrate", refresh.refresh_everyone):
+    """Go on with what a change of a rule asks of everyone, for one slice."""
+    if leases.run_slice("rehydrate", refresh.go_through_everyone):
         wake("rehydrate")

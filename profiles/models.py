@@ -1,8 +1,9 @@
 """Profiles, the rules that describe their properties, and the side tables that carry what needs an index.
 
 `Profile`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, `ProfileIdentity` by
-`profiles/identity.py`, and only the pipeline calls it. Rules are written only by `profiles/rules.py`, `HydrationRetry`
-by `profiles/hydration_retries.py`.
+`profiles/identity.py`, and only the pipeline calls them. A rule that becomes unique fills in its identities once, by
+`profiles/uniqueness.py`; the values of a deleted one are taken out of all of these by `profiles/forgetting.py`. Rules
+are written only by `profiles/rules.py`, `HydrationRetry` by `profiles/hydration_retries.py`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,9 @@ class RuleVariable(models.Model):
     class Meta:
         db_table = "rule_variable"
         constraints = [models.UniqueConstraint(fields=["rule", "reads"], name="rule_variable_unique")]
+
+    def __str__(self) -> str:
+        return f"the property {self.rule}"
 
 
 class RuleSetVersion(models.Model):

@@ -1,4 +1,5 @@
-"""Making and changing property rules: the only writer of `ProfilePropertyRule`, `RuleVariable` and `RuleSetVersion`.
+"""Making, changing and deleting property rules: the only writer of `ProfilePropertyRule`, `RuleVariable` and
+`RuleSetVersion`. What may be said of a rule is `profiles/rule_checks.py`'s matter.
 
 Every change takes the rules' lock alone and counts up the version, so a batch that read the rules before notices and
 starts over with the new ones.
@@ -6,75 +7,53 @@ starts over with the new ones.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
 
-from apps_connectors.connections import connect
-from apps_connectors.models import App
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
-from core.lib import templates
-from core.lib.errors import InvalidInput
+from core.lib.errors import InvalidInput, Refused
 from core.work import leases
 from core.work.wake import wake
-from plugins.base import RetrievesProperties
-from plugins.contracts import PluginError
-from profiles.models import ProfilePropertyRule, Retrieval, RuleState, RuleVariable, ValueTypeName
+from profiles import uniqueness
+from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleState, RuleVariable
+from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule, check_rule, invalid, refuse_cycle
+from profiles.rule_users import users_of
 from profiles.ruleset import RULES_LOCK
 
-_KEY = re.compile(r"[a-z][a-z0-9_]*")
-AGGREGATIONS = ("exact", "count", "sum", "average", "min", "max", "most_recent", "least_recent")
-FILTERS = ("eq", "ne", "gt", "gte", "lt", "lte", "contains", "not_contains", "exists", "not_exists", "in")
-_SORTED = ("most_recent", "least_recent")
+__all__ = ["AGGREGATIONS", "FILTERS", "NewRule", "create_rule", "delete_rule", "resume_rule", "update_rule"]
+
+REHYDRATE = "rehydrate"  # the kind of work that goes through everyone after a change of a rule
+FORGET = "forget:"  # before the id of a deleted rule, the subject of the work that takes its values away
+
+_type_checks: list[Callable[[ProfilePropertyRule], None]] = []
 
 
-@dataclass(frozen=True, slots=True)
-class NewRule:
-    """What a person says of a rule they make. `column` holds table, column, key_column, aggregation, sort_column,
-    filters; `column_key` is the key of the unique property that `key_column` matches."""
-
-    key: str
-    type: str
-    label: str = ""
-    is_unique: bool = False
-    is_array: bool = False
-    identity_rank: int | None = None
-    app: App | None = None
-    query: str = ""
-    column: Mapping[str, Any] = field(default_factory=dict)
-    column_key: str = ""
-    column_label: str = ""
-
-    @property
-    def retrieval(self) -> str:
-        """How it gets its value."""
-        if self.query:
-            return Retrieval.QUERY
-        return Retrieval.COLUMN if self.column else Retrieval.EVENT
+def check_types_with(check: Callable[[ProfilePropertyRule], None]) -> None:
+    """Let an upper app refuse a change of type: `check` is given the changed rule and raises Refused."""
+    if check not in _type_checks:
+        _type_checks.append(check)
 
 
 def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     """Make a rule that is in use at once; raises InvalidInput with what to mend."""
-    reads = _check(new)
+    reads = check_rule(new)
     with transaction.atomic():
         _lock_and_count()
-        if ProfilePropertyRule.objects.filter(key=new.key).exists():
-            raise _invalid("key", f"There is already a property {new.key}.")
-        if new.is_unique and new.identity_rank is None:
-            rank = ProfilePropertyRule.objects.filter(is_unique=True).count() + 1
-        else:
-            rank = new.identity_rank or 0
+        same = ProfilePropertyRule.objects.filter(key=new.key).first()
+        if same is not None and same.state == RuleState.DELETED:
+            raise invalid("key", f"{new.key} is being deleted: its last values are taken away. Try again in a while.")
+        if same is not None:
+            raise invalid("key", f"There is already a property {new.key}.")
         rule = ProfilePropertyRule.objects.create(
             key=new.key,
             label=new.label or new.key.replace("_", " ").capitalize(),
             type=new.type,
             is_unique=new.is_unique,
             is_array=new.is_array,
-            identity_rank=rank if new.is_unique else None,
+            identity_rank=(new.identity_rank or _next_rank()) if new.is_unique else None,
             app=new.app,
             retrieval=new.retrieval,
             query=new.query,
@@ -88,26 +67,68 @@ def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     return rule
 
 
+def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
+    """Make a rule what `new` says; its key stays. Whatever changes its values asks everyone again in the background.
+
+    Raises InvalidInput with what to mend, and Refused where its values or its users stand against the change.
+    """
+    reads = check_rule(new)
+    with transaction.atomic():
+        _lock_and_count()
+        rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
+        if rule.key != new.key:
+            raise invalid("key", "The key of a property never changes; its label may.")
+        refuse_cycle(reads, rule_id=rule.pk)
+        before, was_retyped = describe(rule), (rule.type, rule.is_array) != (new.type, new.is_array)
+        if was_retyped:
+            _refuse_new_type(rule, new)
+        if rule.is_unique and not new.is_unique:
+            raise invalid("is_unique", f"{rule} identifies people, and events rely on that. It stays unique.")
+        becomes_unique = new.is_unique and not rule.is_unique
+        _take_over(rule, new, reads)
+        after = describe(rule)
+        is_asked_anew = {**after, "label": ""} != {**before, "label": ""}
+        if is_asked_anew:
+            rule.paused_reason = rule.warning = ""
+        rule.save()
+        if becomes_unique:
+            uniqueness.claim_all(rule)
+        if was_retyped:
+            for check in _type_checks:
+                check(rule)
+        if after != before:
+            audit.record("rule.change", rule, before=before, after=after, actor=actor)
+        if is_asked_anew:
+            _ask_everyone(rule)
+    return rule
+
+
 def change_retrieval(rule: ProfilePropertyRule, new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     """Get a rule's value in another way from now on, for everyone; its key, type and uniqueness stay."""
     kept = (rule.key, rule.type, rule.is_unique, rule.is_array)
     if kept != (new.key, new.type, new.is_unique, new.is_array):
         raise InvalidInput("The key, type and uniqueness of a property cannot be changed here.")
-    reads = _check(new)
+    return update_rule(rule.pk, new, actor=actor)
+
+
+def delete_rule(rule_id: int, *, actor: Actor) -> None:
+    """Delete a rule that nothing uses; its values go in the background. Raises Refused with the users' names."""
     with transaction.atomic():
         _lock_and_count()
-        before = describe(rule)
-        rule.label = new.label or rule.label
-        rule.app, rule.retrieval, rule.query, rule.column = new.app, new.retrieval, new.query, dict(new.column)
-        rule.column_key = reads[0] if new.retrieval == Retrieval.COLUMN else None
-        rule.column_label, rule.paused_reason, rule.warning = new.column_label, "", ""
-        rule.save()
+        rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
+        if users := users_of(rule):
+            raise Refused(f"{rule} is in use by {', '.join(users)}. Take it out there first.")
+        rule.state = RuleState.DELETED
+        rule.save(update_fields=["state", "updated_at"])
         rule.variables.all().delete()
-        RuleVariable.objects.bulk_create([RuleVariable(rule=rule, reads=read) for read in reads])
-        _refuse_cycle(rule)
-        audit.record("rule.change", rule, before=before, after=describe(rule), actor=actor)
-        _ask_everyone(rule)
-    return rule
+        audit.record("rule.delete", rule, before=describe(rule), actor=actor)
+        leases.enqueue(kind=REHYDRATE, subject=f"{FORGET}{rule.pk}")
+        wake("rehydrate")
+
+
+def finish_deletion(rule_id: int) -> None:
+    """Once no profile has its values any more, the key is free again."""
+    ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED).delete()
 
 
 def set_timed(rule_ids: Sequence[int], *, actor: Actor) -> bool:
@@ -152,6 +173,7 @@ def describe(rule: ProfilePropertyRule) -> dict[str, Any]:
     """A rule for the audit log."""
     return {
         "key": rule.key,
+        "label": rule.label,
         "type": rule.type,
         "unique": rule.is_unique,
         "array": rule.is_array,
@@ -159,103 +181,45 @@ def describe(rule: ProfilePropertyRule) -> dict[str, Any]:
         "retrieval": rule.retrieval,
         "query": rule.query,
         "column": rule.column,
+        "column_key": rule.column_key.key if rule.column_key else "",
+        "column_label": rule.column_label,
+        "identity_rank": rule.identity_rank,
     }
 
 
-def _check(new: NewRule) -> list[ProfilePropertyRule]:
-    """The rules it reads, after everything that can be judged without a lock was judged."""
-    if not _KEY.fullmatch(new.key) or len(new.key) > 60:
-        raise _invalid("key", "A key has lower-case letters, digits and underscores, and starts with a letter.")
-    if new.type not in ValueTypeName.values:
-        raise _invalid("type", f"{new.type} is not a type; choose one of {', '.join(ValueTypeName.values)}.")
-    if new.is_unique and new.is_array:
-        raise _invalid("is_unique", "A property with several values cannot be unique.")
-    if new.retrieval == Retrieval.EVENT:
-        return []
-    if new.app is None:
-        raise _invalid("app", "Choose the App that is asked for it.")
-    keys = _read_query(new) if new.retrieval == Retrieval.QUERY else _read_column(new)
-    if new.key in keys:
-        raise _invalid("query", f"It reads {new.key}, which is the property itself.")
-    found = {rule.key: rule for rule in ProfilePropertyRule.objects.filter(key__in=keys, state=RuleState.READY)}
-    unknown = [key for key in keys if key not in found]
-    if unknown:
-        raise _invalid("query", f"There is no property {', '.join(unknown)}; make it first or mend the name.")
-    if new.retrieval == Retrieval.COLUMN and not found[keys[0]].is_unique:
-        raise _invalid("column_key", f"{keys[0]} is not unique, so it cannot say whose row it is.")
-    _try_with_app(new, {key: found[key].type for key in keys})
-    return [found[key] for key in keys]
+def _take_over(rule: ProfilePropertyRule, new: NewRule, reads: Sequence[ProfilePropertyRule]) -> None:
+    rule.label = new.label or rule.label
+    rule.type, rule.is_array, rule.is_unique = new.type, new.is_array, new.is_unique
+    if new.is_unique:
+        rule.identity_rank = new.identity_rank or rule.identity_rank or _next_rank()
+    rule.app, rule.retrieval, rule.query, rule.column = new.app, new.retrieval, new.query, dict(new.column)
+    rule.column_key = reads[0] if new.retrieval == Retrieval.COLUMN else None
+    rule.column_label = new.column_label
+    rule.is_timed = rule.is_timed and new.type == "date" and not new.is_array
+    rule.variables.all().delete()
+    RuleVariable.objects.bulk_create([RuleVariable(rule=rule, reads=read) for read in reads])
 
 
-def _read_query(new: NewRule) -> list[str]:
-    try:
-        keys = templates.variables(new.query)
-    except templates.TemplateError as error:
-        raise _invalid("query", str(error)) from None
-    if not keys:
-        raise _invalid("query", "It reads no property, so it would give everyone the same; use {{profile.KEY}}.")
-    return keys
+def _refuse_new_type(rule: ProfilePropertyRule, new: NewRule) -> None:
+    """Values that a source can be asked for again may change their type; what identifies people may not."""
+    if rule.is_unique:
+        raise invalid("type", f"{rule} identifies people by its values, so its type stays.")
+    if new.retrieval == Retrieval.EVENT and Profile.objects.filter(properties__has_key=rule.key).exists():
+        raise invalid(
+            "type",
+            f"People have values of {rule} that came in events, and nobody can be asked for them again."
+            " Make another property with the new type.",
+        )
 
 
-def _read_column(new: NewRule) -> list[str]:
-    missing = [name for name in ("table", "column", "key_column") if not new.column.get(name)]
-    if missing or not new.column_key:
-        raise _invalid("column", f"Say the {', '.join(missing) or 'property that the key column matches'}.")
-    aggregation = new.column.get("aggregation", "exact")
-    if aggregation not in AGGREGATIONS:
-        raise _invalid("column", f"{aggregation} is not an aggregation; choose one of {', '.join(AGGREGATIONS)}.")
-    if aggregation in _SORTED and not new.column.get("sort_column"):
-        raise _invalid("column", f"Say which column decides what is {aggregation.replace('_', ' ')}.")
-    for condition in new.column.get("filters", []):
-        operator = condition.get("operator")
-        if operator not in FILTERS:
-            raise _invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
-    return [new.column_key]
-
-
-def _try_with_app(new: NewRule, variables: Mapping[str, str]) -> None:
-    """Let the App judge the query before anyone depends on it."""
-    assert new.app is not None  # noqa: S101  the caller looked
-    try:
-        with connect(new.app.pk) as app:
-            if not isinstance(app, RetrievesProperties):
-                raise _invalid("app", f"{new.app.name} cannot be asked for properties.")
-            if new.retrieval == Retrieval.QUERY:
-                app.check_query(new.query, variables)
-    except PluginError as error:
-        raise _invalid("query" if new.query else "app", error.reason) from None
-
-
-def _refuse_cycle(rule: ProfilePropertyRule) -> None:
-    """A rule may not read itself by way of others."""
-    reads: dict[int, set[int]] = {}
-    for rule_id, read_id in RuleVariable.objects.values_list("rule_id", "reads_id"):
-        reads.setdefault(rule_id, set()).add(read_id)
-    path = [rule.pk]
-    seen: set[int] = set()
-    if _finds_way_back(rule.pk, rule.pk, reads, path, seen):
-        names = dict(ProfilePropertyRule.objects.filter(pk__in=path).values_list("pk", "key"))
-        circle = " → ".join(names[p] for p in path)
-        raise _invalid("query", f"These properties would read each other in a circle: {circle}.")
-
-
-def _finds_way_back(at: int, goal: int, reads: Mapping[int, set[int]], path: list[int], seen: set[int]) -> bool:
-    for read in reads.get(at, ()):
-        path.append(read)
-        if read == goal:
-            return True
-        if read not in seen:
-            seen.add(read)
-            if _finds_way_back(read, goal, reads, path, seen):
-                return True
-        path.pop()
-    return False
+def _next_rank() -> int:
+    return ProfilePropertyRule.objects.filter(is_unique=True).count() + 1
 
 
 def _ask_everyone(rule: ProfilePropertyRule) -> None:
     """Profiles that exist already learn the new value in the background."""
     if rule.retrieval != Retrieval.EVENT:
-        leases.enqueue(kind="rehydrate", subject="everyone")
+        leases.enqueue(kind=REHYDRATE, subject="everyone")
         wake("rehydrate")
 
 
@@ -270,7 +234,3 @@ def _lock_and_count() -> None:
             "insert into rule_set_version (id, version) values (1, extract(epoch from clock_timestamp()) * 1000000)"
             " on conflict (id) do update set version = greatest(rule_set_version.version + 1, excluded.version)"
         )
-
-
-def _invalid(where: str, message: str) -> InvalidInput:
-    return InvalidInput(message, fields={where: message})

@@ -172,14 +172,15 @@ def _read(*, version: int, region: str) -> RuleSet:
             paused_reason=row.paused_reason,
             is_timed=row.is_timed,
             reads=tuple(reads[row.pk]),
-            parse=_parser(row.type, is_array=row.is_array, region=region),
+            parse=parser_of(row.type, is_array=row.is_array, region=region),
         )
         for row in rows
     )
     return RuleSet(version=version, rules=rules)
 
 
-def _parser(type_name: str, *, is_array: bool, region: str) -> Callable[[Any], Any]:
+def parser_of(type_name: str, *, is_array: bool, region: str) -> Callable[[Any], Any]:
+    """What turns any value into a typed one, or raises `profiles.types.Rejected`."""
     if is_array:
         return partial(parse_array, type_name, region=region)
     parse = TYPES[type_name].parse

@@ -89,6 +89,9 @@ class ScheduleField(models.Model):
             models.UniqueConstraint(fields=["schedule"], condition=Q(is_key=True), name="schedule_field_one_key"),
         ]
 
+    def __str__(self) -> str:
+        return f"the schedule {self.schedule}"
+
 
 class ScheduleGroup(models.Model):
     """An export sends the members of this group, marked with `name` at the destination."""
@@ -103,6 +106,9 @@ class ScheduleGroup(models.Model):
             models.UniqueConstraint(fields=["schedule", "group"], name="schedule_group_unique"),
             models.UniqueConstraint(fields=["schedule", "name"], name="schedule_group_name_unique"),
         ]
+
+    def __str__(self) -> str:
+        return f"the schedule {self.schedule}"
 
 
 class RunState(models.TextChoices):

@@ -1,0 +1,148 @@
+"""What a person says of a property rule, and whether it can be used. Writes nothing; `profiles/rules.py` does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from apps_connectors.connections import connect
+from apps_connectors.models import App
+from core.lib import templates
+from core.lib.errors import InvalidInput
+from plugins.base import RetrievesProperties
+from plugins.contracts import PluginError
+from profiles.models import ProfilePropertyRule, Retrieval, RuleState, RuleVariable, ValueTypeName
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*")
+AGGREGATIONS = ("exact", "count", "sum", "average", "min", "max", "most_recent", "least_recent")
+FILTERS = ("eq", "ne", "gt", "gte", "lt", "lte", "contains", "not_contains", "exists", "not_exists", "in")
+_SORTED = ("most_recent", "least_recent")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    """What a person says of a rule they make. `column` holds table, column, key_column, aggregation, sort_column,
+    filters; `column_key` is the key of the unique property that `key_column` matches."""
+
+    key: str
+    type: str
+    label: str = ""
+    is_unique: bool = False
+    is_array: bool = False
+    identity_rank: int | None = None
+    app: App | None = None
+    query: str = ""
+    column: Mapping[str, Any] = field(default_factory=dict)
+    column_key: str = ""
+    column_label: str = ""
+
+    @property
+    def retrieval(self) -> str:
+        """How it gets its value."""
+        if self.query:
+            return Retrieval.QUERY
+        return Retrieval.COLUMN if self.column else Retrieval.EVENT
+
+
+def check_rule(new: NewRule) -> list[ProfilePropertyRule]:
+    """The rules it reads, after everything that can be judged without a lock was judged, also by its App."""
+    reads = read_rules(new)
+    if new.retrieval != Retrieval.EVENT:
+        _try_with_app(new, {rule.key: rule.type for rule in reads})
+    return reads
+
+
+def read_rules(new: NewRule) -> list[ProfilePropertyRule]:
+    """The rules it reads, after everything that can be judged without asking its App was judged."""
+    if not _KEY.fullmatch(new.key) or len(new.key) > 60:
+        raise invalid("key", "A key has lower-case letters, digits and underscores, and starts with a letter.")
+    if new.type not in ValueTypeName.values:
+        raise invalid("type", f"{new.type} is not a type; choose one of {', '.join(ValueTypeName.values)}.")
+    if new.is_unique and new.is_array:
+        raise invalid("is_unique", "A property with several values cannot be unique.")
+    if new.retrieval == Retrieval.EVENT:
+        return []
+    if new.app is None:
+        raise invalid("app", "Choose the App that is asked for it.")
+    keys = _read_query(new) if new.retrieval == Retrieval.QUERY else _read_column(new)
+    if new.key in keys:
+        raise invalid("query", f"It reads {new.key}, which is the property itself.")
+    found = {rule.key: rule for rule in ProfilePropertyRule.objects.filter(key__in=keys, state=RuleState.READY)}
+    unknown = [key for key in keys if key not in found]
+    if unknown:
+        raise invalid("query", f"There is no property {', '.join(unknown)}; make it first or mend the name.")
+    if new.retrieval == Retrieval.COLUMN and not found[keys[0]].is_unique:
+        raise invalid("column_key", f"{keys[0]} is not unique, so it cannot say whose row it is.")
+    return [found[key] for key in keys]
+
+
+def _read_query(new: NewRule) -> list[str]:
+    try:
+        keys = templates.variables(new.query)
+    except templates.TemplateError as error:
+        raise invalid("query", str(error)) from None
+    if not keys:
+        raise invalid("query", "It reads no property, so it would give everyone the same; use {{profile.KEY}}.")
+    return keys
+
+
+def _read_column(new: NewRule) -> list[str]:
+    missing = [name for name in ("table", "column", "key_column") if not new.column.get(name)]
+    if missing or not new.column_key:
+        raise invalid("column", f"Say the {', '.join(missing) or 'property that the key column matches'}.")
+    aggregation = new.column.get("aggregation", "exact")
+    if aggregation not in AGGREGATIONS:
+        raise invalid("column", f"{aggregation} is not an aggregation; choose one of {', '.join(AGGREGATIONS)}.")
+    if aggregation in _SORTED and not new.column.get("sort_column"):
+        raise invalid("column", f"Say which column decides what is {aggregation.replace('_', ' ')}.")
+    for condition in new.column.get("filters", []):
+        operator = condition.get("operator")
+        if operator not in FILTERS:
+            raise invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
+    return [new.column_key]
+
+
+def _try_with_app(new: NewRule, variables: Mapping[str, str]) -> None:
+    """Let the App judge the query before anyone depends on it."""
+    assert new.app is not None  # noqa: S101  the caller looked
+    try:
+        with connect(new.app.pk) as app:
+            if not isinstance(app, RetrievesProperties):
+                raise invalid("app", f"{new.app.name} cannot be asked for properties.")
+            if new.retrieval == Retrieval.QUERY:
+                app.check_query(new.query, variables)
+    except PluginError as error:
+        raise invalid("query" if new.query else "app", error.reason) from None
+
+
+def refuse_cycle(reads: Sequence[ProfilePropertyRule], *, rule_id: int) -> None:
+    """A rule may not read itself by way of others; `reads` is what it is about to read."""
+    known: dict[int, set[int]] = {}
+    for other, read in RuleVariable.objects.exclude(rule=rule_id).values_list("rule_id", "reads_id"):
+        known.setdefault(other, set()).add(read)
+    known[rule_id] = {rule.pk for rule in reads}
+    path = [rule_id]
+    if _finds_way_back(rule_id, rule_id, known, path, set()):
+        names = dict(ProfilePropertyRule.objects.filter(pk__in=path).values_list("pk", "key"))
+        circle = " → ".join(names[p] for p in path)
+        raise invalid("query", f"These properties would read each other in a circle: {circle}.")
+
+
+def _finds_way_back(at: int, goal: int, reads: Mapping[int, set[int]], path: list[int], seen: set[int]) -> bool:
+    for read in reads.get(at, ()):
+        path.append(read)
+        if read == goal:
+            return True
+        if read not in seen:
+            seen.add(read)
+            if _finds_way_back(read, goal, reads, path, seen):
+                return True
+        path.pop()
+    return False
+
+
+def invalid(where: str, message: str) -> InvalidInput:
+    """The refusal of one part, named as in `NewRule`."""
+    return InvalidInput(message, fields={where: message})

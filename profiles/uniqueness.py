@@ -1,0 +1,70 @@
+"""Making a property unique that people have values of already: everyone's value becomes an identity, or none does.
+
+Runs in the transaction of `profiles/rules.py`, which keeps every batch away meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.db import connection
+
+from core.accounts import project
+from core.lib.copying import copy_rows
+from core.lib.errors import Refused
+from core.lib.json import loads
+from profiles.models import ProfilePropertyRule
+from profiles.types import compare_key
+
+_PAGE = 10_000
+_EXAMPLES = 3
+_FIRST = UUID(int=0)
+
+
+def claim_all(rule: ProfilePropertyRule) -> None:
+    """Raises Refused, with the number of values that several people share and examples, and changes nothing then."""
+    blocked = project.current().blocked_values
+    with connection.cursor() as cursor:
+        cursor.execute("create temporary table claimed (value text, profile_id uuid) on commit drop")
+        for page in _values(rule.key):
+            rows = [
+                (compare_key(rule.type, value), guid)
+                for guid, value in page
+                if not isinstance(value, list) and str(value).lower() not in blocked
+            ]
+            copy_rows(cursor, "claimed", ("value", "profile_id"), rows)
+        cursor.execute(
+            "select count(*), (array_agg(value order by people desc, value))[:%s], sum(people)"
+            " from (select value, count(*) as people from claimed group by value having count(*) > 1) shared",
+            [_EXAMPLES],
+        )
+        count, examples, people = cursor.fetchone()
+        if count:
+            shown = ", ".join(f"“{value}”" for value in examples)
+            raise Refused(
+                f"{rule} cannot identify people: {people:,} people share {count:,} "
+                f"{'value' if count == 1 else 'values'} of it, such as {shown}."
+            )
+        cursor.execute(
+            "insert into profile_identity (rule_id, value, profile_id)"
+            " select %s, value, profile_id from claimed order by value",
+            [rule.pk],
+        )
+
+
+def _values(key: str) -> Iterator[list[tuple[UUID, object]]]:
+    """Everyone's value, in pages."""
+    after = _FIRST
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(
+                "select guid, (properties -> %s)::text from profile"
+                " where guid > %s and merged_into is null and jsonb_exists(properties, %s) order by guid limit %s",
+                [key, after, key, _PAGE],
+            )
+            rows = cursor.fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield [(guid, loads(text)) for guid, text in rows]

@@ -1,0 +1,134 @@
+"""Changing and deleting property rules: what stands against it, and what becomes of the values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.accounts.actors import SYSTEM
+from core.accounts.models import AuditEntry
+from core.lib.errors import InvalidInput, Refused
+from core.work import leases
+from core.work.models import Work, WorkState
+from groups.groups_store import create_group
+from pipeline import refresh
+from profiles.models import Profile, ProfileChange, ProfileIdentity, ProfilePropertyRule, RuleState
+from profiles.rules import NewRule, create_rule, delete_rule, update_rule
+from tests.pipeline.people import event, rule, shop_rules, take
+from tests.profiles.shop import Shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NAME = "select first_name from users where id = {{profile.user_id}}"
+
+
+def work_off() -> None:
+    while Work.objects.filter(kind="rehydrate", state__in=["pending", "running"]).exists():
+        leases.run_slice("rehydrate", refresh.go_through_everyone)
+
+
+def changed(made: ProfilePropertyRule, **values: Any) -> NewRule:
+    parts = {name: getattr(made, name) for name in ("key", "type", "label", "is_unique", "is_array", "app", "query")}
+    return NewRule(**{**parts, **values})
+
+
+def test_a_new_label_asks_nobody_anything() -> None:
+    plan = rule("plan")
+    update_rule(plan.pk, changed(plan, label="Tariff"), actor=SYSTEM)
+    plan.refresh_from_db()
+    assert plan.label == "Tariff"
+    assert not Work.objects.filter(kind="rehydrate").exists()
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.before, entry.after) == ({"label": "Plan"}, {"label": "Tariff"})
+
+
+def test_the_key_never_changes() -> None:
+    plan = rule("plan")
+    with pytest.raises(InvalidInput, match="key of a property never changes"):
+        update_rule(plan.pk, changed(plan, key="tariff"), actor=SYSTEM)
+
+
+def test_a_new_type_reads_the_answers_of_the_source_anew(tmp_path: Path) -> None:
+    rule("user_id", "integer", is_unique=True)
+    shop = Shop(tmp_path)
+    age = shop.query("age", "string", "select age from users where id = {{profile.user_id}}")
+    take(event({"user_id": 1}), event({"user_id": 2}))
+    update_rule(age.pk, changed(age, type="integer"), actor=SYSTEM)
+    assert Work.objects.get(kind="rehydrate", subject="everyone").state == WorkState.PENDING
+    work_off()
+    values = sorted((p["user_id"], p.get("age")) for p in Profile.objects.values_list("properties", flat=True))
+    assert values == [(1, 41), (2, None)]
+
+
+def test_the_type_stays_where_values_came_in_events_or_identify_people() -> None:
+    shop_rules()
+    take(event({"user_id": 1, "first_name": "Alice"}))
+    name = ProfilePropertyRule.objects.get(key="first_name")
+    with pytest.raises(InvalidInput, match="came in events"):
+        update_rule(name.pk, changed(name, type="integer"), actor=SYSTEM)
+    user_id = ProfilePropertyRule.objects.get(key="user_id")
+    with pytest.raises(InvalidInput, match="identifies people by its values"):
+        update_rule(user_id.pk, changed(user_id, type="string"), actor=SYSTEM)
+
+
+def test_a_group_that_could_not_ask_any_more_refuses_a_new_type() -> None:
+    age = rule("age", "integer")
+    rules = {"match": "all", "rules": [{"property": "age", "operator": "greater_than", "value": 17}]}
+    create_group("Grown up", kind="calculated", rules=rules, actor=SYSTEM)
+    with pytest.raises(Refused, match="The group Grown up could not ask any more"):
+        update_rule(age.pk, changed(age, type="boolean"), actor=SYSTEM)
+    age.refresh_from_db()
+    assert age.type == "integer"
+    update_rule(age.pk, changed(age, type="float"), actor=SYSTEM)
+
+
+def test_values_that_people_share_keep_a_property_from_becoming_unique() -> None:
+    shop_rules()
+    take(*[event({"user_id": n, "first_name": name}) for n, name in enumerate(("Alice", "Bob", "Bob", "Charlie"))])
+    name = ProfilePropertyRule.objects.get(key="first_name")
+    with pytest.raises(Refused, match="2 people share 1 value of it, such as “Bob”"):
+        update_rule(name.pk, changed(name, is_unique=True), actor=SYSTEM)
+    name.refresh_from_db()
+    assert not name.is_unique
+
+
+def test_a_property_becomes_unique_and_identifies_people_from_then_on() -> None:
+    shop_rules()
+    take(event({"user_id": 1, "first_name": "Alice"}), event({"user_id": 2, "first_name": "null"}))
+    name = ProfilePropertyRule.objects.get(key="first_name")
+    update_rule(name.pk, changed(name, is_unique=True), actor=SYSTEM)
+    assert list(ProfileIdentity.objects.filter(rule=name).values_list("value", flat=True)) == ["Alice"]
+    take(event({"first_name": "Alice", "age": 41}))
+    assert Profile.objects.get(properties__user_id=1).properties["age"] == 41
+    name.refresh_from_db()
+    with pytest.raises(InvalidInput, match="It stays unique"):
+        update_rule(name.pk, changed(name, is_unique=False), actor=SYSTEM)
+
+
+def test_a_rule_in_use_cannot_be_deleted_and_its_users_are_named(tmp_path: Path) -> None:
+    user_id = rule("user_id", "integer", is_unique=True)
+    Shop(tmp_path).query("first_name", "string", NAME)
+    rules = {"match": "all", "rules": [{"property": "user_id", "operator": "exists"}]}
+    create_group("Everyone", kind="calculated", rules=rules, actor=SYSTEM)
+    with pytest.raises(Refused, match="User id is in use by the group Everyone, the property First name"):
+        delete_rule(user_id.pk, actor=SYSTEM)
+
+
+def test_deleting_takes_the_values_away_and_frees_the_key() -> None:
+    shop_rules()
+    take(event({"user_id": 1, "email": "alice@example.com", "age": "old"}), event({"user_id": 2, "age": 9}))
+    for key in ("email", "age"):
+        delete_rule(ProfilePropertyRule.objects.get(key=key).pk, actor=SYSTEM)
+    with pytest.raises(InvalidInput, match="age is being deleted"):
+        rule("age", "integer")
+    assert ProfilePropertyRule.objects.filter(state=RuleState.DELETED).count() == 2
+    work_off()
+    for properties, meta in Profile.objects.values_list("properties", "property_meta"):
+        assert set(properties) == {"user_id"}
+        assert not {"email", "age"} & set(meta)
+    assert not ProfilePropertyRule.objects.filter(key__in=("email", "age")).exists()
+    assert not ProfileIdentity.objects.filter(value="alice@example.com").exists()
+    assert [9, None] in [change.get("age") for change in ProfileChange.objects.values_list("changes", flat=True)]
+    create_rule(NewRule("age", "integer"), actor=SYSTEM)
