@@ -1,4 +1,4 @@
-"""The sweeps that belong to no single app: whatever is due wakes its workers, and partitions and keys are kept."""
+"""The sweeps that belong to no single app: whatever is due wakes its workers; partitions, logs and keys are kept."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from core.work.wake import wake
 from events import store
 from pipeline import inbox
 from schedules import cursor
+from schedules.outbound import deliveries
 
-WORK = {"import": "imports", "export": "exports", "group": "groups", "rehydrate": "rehydrate"}  # kind -> topic
+WORK = {
+    "import": "imports",
+    "export": "exports",
+    "outbound": "outbound",
+    "group": "groups",
+    "rehydrate": "rehydrate",
+}  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
 
 
@@ -38,4 +45,5 @@ def keep_house() -> None:
     unread = cursor.least_mark()
     for log in ("profile_change", "group_membership_change"):
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)
+    deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)

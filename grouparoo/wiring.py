@@ -18,6 +18,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "inbox": ("pipeline.process_inbox", "events"),
     "imports": ("schedules.import_slice", "imports"),
     "exports": ("schedules.export_slice", "exports"),
+    "outbound": ("schedules.outbound_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),
     "rehydrate": ("pipeline.refresh_everyone", "default"),
     "boundaries": ("groups.sweep_boundaries", "groups"),
@@ -27,6 +28,7 @@ TOPICS: dict[str, tuple[str, str]] = {
 SWEEPS: dict[str, tuple[float, str]] = {
     "grouparoo.sweep": (2, "default"),
     "schedules.start_due": (1, "default"),
+    "schedules.find_outbound": (1, "default"),
     "groups.sweep_boundaries": (15, "groups"),
     "groups.record_sizes": (60, "default"),
     "pipeline.retry_hydration": (10, "events"),

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core.work.wake import wake
 from schedules import exporting, importing, runs
+from schedules.outbound import delivering
 
 
 @shared_task(name="schedules.start_due")
@@ -27,3 +28,17 @@ def export_slice() -> None:
     """Work on one export run for a slice."""
     if exporting.work_slice():
         wake("exports")
+
+
+@shared_task(name="schedules.find_outbound")
+def find_outbound() -> None:
+    """Wake a worker when a subscription has events to read or to send."""
+    if delivering.find_due():
+        wake("outbound")
+
+
+@shared_task(name="schedules.outbound_slice")
+def outbound_slice() -> None:
+    """Work on one subscription for a slice."""
+    if delivering.work_slice():
+        wake("outbound")

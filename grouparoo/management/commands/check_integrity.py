@@ -31,6 +31,19 @@ CHECKS: dict[str, str] = {
     "ledger rows whose schedule does not exist": (
         "select count(*) from export_record e where not exists (select from schedule s where s.id = e.schedule_id)"
     ),
+    "deliveries whose subscription does not exist": (
+        "select count(*) from outbound_delivery d where not exists (select from subscription s where s.id ="
+        " d.subscription_id)"
+    ),
+    "deliveries whose profile does not exist": f"select count(*) from outbound_delivery d where {_NOBODY.format('d')}",
+    "deliveries that have ended and are still due, or the other way round": (
+        "select count(*) from outbound_delivery where (next_at is null)"
+        " <> (state in ('accepted', 'rejected', 'given_up', 'skipped'))"
+    ),
+    "subscriptions that nobody works on": (
+        "select count(*) from subscription s where not exists (select from work w where w.kind = 'outbound'"
+        " and w.subject = s.id::text and w.state in ('pending', 'running'))"
+    ),
     "identities that are not the profile's value": (
         "select count(*) from profile_identity i join profile p on p.guid = i.profile_id"
         " join profile_property_rule r on r.id = i.rule_id"
