@@ -2,7 +2,7 @@
 
 Built-in and installed plugins come through the same door: an entry point of the group `grouparoo.plugins` names an
 App type, or a sequence of them, and each is checked before anyone can use it. A built-in that fails the checks fails
-the start of the process; another's plugin that fails is listed by `broken()` and takes nothing else down.
+the start of the process; another's plugin that fails is left out, `installed()` says why, and nothing else is harmed.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import inspect
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
-from plugins.base import CAPABILITIES, App, ExportsProfiles
+from plugins.base import CAPABILITIES, App, ExportsProfiles, ForwardsEvents
 from plugins.contracts import AppSpec, Option, OptionKind, SyncMode
 
 GROUP = "grouparoo.plugins"
@@ -27,6 +28,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
     for name, value in (
         ("csv", "plugins.csv:Csv"),
         ("demo", "plugins.demo:Demo"),
+        ("mailchimp", "plugins.mailchimp:Mailchimp"),
         ("mysql", "plugins.mysql:Mysql"),
         ("postgres", "plugins.postgres:Postgres"),
         ("sqlite", "plugins.sqlite:Sqlite"),
@@ -34,6 +36,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
     )
 )
 
+_LONGEST_PROBLEM = 500
 _KEY = re.compile(r"[a-z][a-z0-9_]*").fullmatch
 _DEFAULTS: Mapping[OptionKind, tuple[type, ...]] = {
     OptionKind.NUMBER: (int, float),
@@ -52,19 +55,23 @@ class UnknownApp(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenPlugin:
-    """An installed plugin that cannot be used: its entry point, the package it came with, and why."""
+class InstalledPlugin:
+    """One entry point: where it comes from, and the App types it gives, or why it cannot be used (`problem`)."""
 
     name: str
-    value: str
-    package: str
-    reason: str
+    value: str  # as the entry point says it: "package.module:Name"
+    package: str  # what pip calls it; "" for what is built in
+    version: str
+    summary: str
+    app_types: tuple[type[App], ...] = ()
+    problem: str = ""
+    is_built_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     apps: Mapping[str, type[App]]
-    broken: tuple[BrokenPlugin, ...]
+    plugins: tuple[InstalledPlugin, ...]
 
 
 # ---------------------------------------------------------------- asking
@@ -83,9 +90,14 @@ def all_apps() -> tuple[type[App], ...]:
     return tuple(sorted(_load().apps.values(), key=lambda app: app.spec.label.lower()))
 
 
-def broken() -> tuple[BrokenPlugin, ...]:
-    """The installed plugins that failed the checks."""
-    return _load().broken
+def installed() -> tuple[InstalledPlugin, ...]:
+    """Every plugin there is, also those that cannot be used: the built-in ones first, then by package and name."""
+    return _load().plugins
+
+
+def broken() -> tuple[InstalledPlugin, ...]:
+    """The installed plugins that cannot be used."""
+    return tuple(plugin for plugin in installed() if plugin.problem)
 
 
 def capabilities(app: type[App]) -> tuple[type, ...]:
@@ -109,31 +121,43 @@ def forget() -> None:
 @lru_cache(maxsize=1)
 def _load() -> _Loaded:
     apps: dict[str, type[App]] = {}
+    plugins: list[InstalledPlugin] = []
     for entry in BUILT_IN:
-        for app in _open(entry):
+        found = _open(entry)
+        for app in found:
             add(apps, app)
-    failures: list[BrokenPlugin] = []
+        plugins.append(replace(_describe(entry), app_types=tuple(found), is_built_in=True))
+    others: list[InstalledPlugin] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
-        reason = _add_installed(apps, entry)
-        if reason:
-            package = entry.dist.name if entry.dist else ""
-            failures.append(BrokenPlugin(entry.name, entry.value, package, reason))
-            log.warning("The plugin %s cannot be used: %s", entry.name, reason)
-    return _Loaded(MappingProxyType(apps), tuple(failures))
+        plugin = _add_installed(apps, entry)
+        if plugin.problem:
+            log.warning("The plugin %s cannot be used: %s", entry.name, plugin.problem)
+        others.append(plugin)
+    others.sort(key=lambda plugin: (plugin.package.lower(), plugin.name))
+    return _Loaded(MappingProxyType(apps), (*plugins, *others))
 
 
-def _add_installed(apps: dict[str, type[App]], entry: EntryPoint) -> str:
+def _add_installed(apps: dict[str, type[App]], entry: EntryPoint) -> InstalledPlugin:
     """Add all App types of one installed plugin, or none of them and say why."""
     added = dict(apps)
     try:
-        for app in _open(entry):
+        found = _open(entry)
+        for app in found:
             add(added, app)
     except InvalidPlugin as error:
-        return str(error)
-    except Exception as error:  # noqa: BLE001 - another's code: whatever its import raises must harm nothing else
-        return f"{type(error).__name__}: {error}"
+        return replace(_describe(entry), problem=str(error)[:_LONGEST_PROBLEM])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - another's code: what its import raises harms nobody else
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return replace(_describe(entry), problem=text[:_LONGEST_PROBLEM])
     apps.update(added)
-    return ""
+    return replace(_describe(entry), app_types=tuple(found))
+
+
+def _describe(entry: EntryPoint) -> InstalledPlugin:
+    if entry.dist is None:
+        return InstalledPlugin(entry.name, entry.value, package="", version="", summary="")
+    summary = entry.dist.metadata["Summary"] or ""
+    return InstalledPlugin(entry.name, entry.value, entry.dist.name, entry.dist.version, summary)
 
 
 def _open(entry: EntryPoint) -> Sequence[type[App]]:
@@ -149,7 +173,8 @@ def add(apps: dict[str, type[App]], app: Any) -> None:
     """Check one App type and put it into `apps` under its key. Raises `InvalidPlugin`."""
     check(app)
     if app.spec.key in apps:
-        raise InvalidPlugin(f"There is an App type with the key {app.spec.key} already.")
+        other = apps[app.spec.key].__module__
+        raise InvalidPlugin(f"There is an App type with the key {app.spec.key} already, in {other}.")
     apps[app.spec.key] = app
 
 
@@ -163,31 +188,45 @@ def check(app: Any) -> None:
     spec = getattr(app, "spec", None)
     if not isinstance(spec, AppSpec):
         raise InvalidPlugin(f"{app.__name__} has no AppSpec as its spec.")
-    for problem in (*_problems_of_spec(spec), *_problems_of_class(app)):
+    for problem in chain(_problems_of_spec(spec), _problems_of_class(app)):  # the first one: later checks rely on it
         raise InvalidPlugin(f"{app.__name__}: {problem}.")
 
 
 def _problems_of_spec(spec: AppSpec) -> Iterable[str]:
-    if not _KEY(spec.key):
-        yield f"the key {spec.key!r} is not made of small letters, digits and underscores"
-    for name in ("label", "description", "icon", "categories"):
-        if not getattr(spec, name):
+    for name in ("key", "label", "description", "icon"):
+        if not (isinstance(getattr(spec, name), str) and getattr(spec, name).strip()):
             yield f"its spec has no {name}"
-    if spec.parallel_calls < 1:
+    if not _KEY(str(spec.key)):
+        yield f"the key {spec.key!r} is not made of small letters, digits and underscores"
+    if not (spec.categories and _are(spec.categories, str)):
+        yield "its spec has no categories"
+    if not isinstance(spec.parallel_calls, int) or spec.parallel_calls < 1:
         yield "it allows no calls at all (parallel_calls)"
-    keys = [option.key for option in spec.options]
-    for key in sorted({key for key in keys if keys.count(key) > 1}):
+    yield from _problems_of_options(spec.options)
+
+
+def _problems_of_options(options: Sequence[Option]) -> Iterable[str]:
+    if not _are(options, Option):
+        yield "its options are not a tuple of Option"
+        return
+    keys = [option.key for option in options]
+    for key in sorted({str(key) for key in keys if keys.count(key) > 1}):
         yield f"the option {key} is there more than once"
-    for option in spec.options:
+    for option in options:
         for problem in _problems_of_option(option):
             yield f"the option {option.key!r} {problem}"
 
 
 def _problems_of_option(option: Option) -> Iterable[str]:
-    if not _KEY(option.key):
+    if not _KEY(str(option.key)):
         yield "has a key that is not made of small letters, digits and underscores"
     if not option.label:
         yield "has no label"
+    if not _are((option.label, option.help, option.placeholder), str):
+        yield "has a label, help or placeholder that is no text"
+    if not (_are(option.choices, tuple) and all(len(pair) == 2 and _are(pair, str) for pair in option.choices)):
+        yield "has choices that are not pairs of a value and a label"
+        return
     kind: object = option.kind  # a plugin from elsewhere may give anything
     if not isinstance(kind, OptionKind):
         yield f"is of the unknown kind {option.kind!r}"
@@ -204,6 +243,11 @@ def _problems_of_option(option: Option) -> Iterable[str]:
         yield f"has a default that is no {option.kind}"
 
 
+def _are(values: object, kind: type) -> bool:
+    """Whether `values` is a tuple of these; what a plugin from elsewhere gives may be anything."""
+    return isinstance(values, tuple) and all(isinstance(value, kind) for value in values)
+
+
 def _problems_of_class(app: type[App]) -> Iterable[str]:
     if not capabilities(app):
         yield "it can do nothing: it has none of the capabilities of plugins.base"
@@ -217,3 +261,6 @@ def _problems_of_class(app: type[App]) -> Iterable[str]:
             yield "it exports, but in no known sync mode"
         if app.batch_size < 1:
             yield "its batches are empty (batch_size)"
+        yield from _problems_of_options(app.target_options)
+    if issubclass(app, ForwardsEvents) and app.event_batch_size < 1:
+        yield "its batches of events are empty (event_batch_size)"

@@ -1,0 +1,93 @@
+"""Writing many members of an audience with one call: which of them can go so, and who has to go alone after all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from plugins.mailchimp.app import MailchimpApp
+from plugins.mailchimp.calling import Problem
+from plugins.mailchimp.changes import Change, hash_email
+
+MOST = 500  # members of one call
+_WORTH = 10  # fewer than this go alone
+_PAGE = 1000
+_PAGES_WORTH = 20  # new members that make it worth reading one page of those who are there
+
+
+def write_many(app: MailchimpApp, list_id: str, changes: Mapping[int, Change]) -> dict[int, Mapping[str, Any]]:
+    """Write those of the changes for which that is safe; the member of each that was written.
+
+    All others have to be written one by one, which also finds out what is wrong with them. Raises the contract's
+    errors; what was written until then may be written again.
+    """
+    known = {place: change for place, change in changes.items() if change.is_known}
+    fresh = {place: change for place, change in changes.items() if change.email and not change.old_email}
+    written: dict[int, Mapping[str, Any]] = {}
+    for some in _chunks(known):
+        written |= _write(app, list_id, some, update_existing=True)
+    if len(fresh) >= _WORTH:
+        absent = _find_absent(app, list_id, fresh)
+        for some in _chunks(absent):
+            written |= _write(app, list_id, some, update_existing=False, status=app.new_status)
+    return written
+
+
+def _chunks(changes: Mapping[int, Change]) -> Iterator[dict[int, Change]]:
+    places = list(changes)
+    if len(places) >= _WORTH:
+        for start in range(0, len(places), MOST):
+            yield {place: changes[place] for place in places[start : start + MOST]}
+
+
+def _write(
+    app: MailchimpApp, list_id: str, changes: Mapping[int, Change], *, update_existing: bool, status: str = ""
+) -> dict[int, Mapping[str, Any]]:
+    members = [
+        {
+            "email_address": change.email,
+            "merge_fields": dict(change.merge_fields),
+            **({"status": status} if status else {}),
+        }
+        for change in changes.values()
+    ]
+    body = {"members": members, "update_existing": update_existing, "sync_tags": False}
+    try:
+        answer = app.line.call(app.line.lists.batch_list_members, list_id, body, skip_merge_validation="true")
+    except Problem as problem:
+        if problem.status != 400:
+            raise app.explain(problem) from None
+        return {}  # one by one shows who is at fault
+    found = {
+        hash_email(str(member["email_address"])): member
+        for kind in ("new_members", "updated_members")
+        for member in answer.get(kind) or ()
+    }
+    places = {place: hash_email(change.email) for place, change in changes.items()}
+    return {place: found[member] for place, member in places.items() if member in found}
+
+
+def _find_absent(app: MailchimpApp, list_id: str, changes: Mapping[int, Change]) -> dict[int, Change]:
+    """Those whose address the audience does not hold in any way; none where reading it costs more than it saves."""
+    pages = len(changes) // _PAGES_WORTH
+    present: set[str] = set()
+    statuses: Sequence[Mapping[str, str]] = ({}, {"status": "archived"})
+    for only in statuses:
+        addresses = _read_addresses(app, list_id, only, pages=pages)
+        if addresses is None:
+            return {}
+        present |= addresses
+    return {place: change for place, change in changes.items() if hash_email(change.email) not in present}
+
+
+def _read_addresses(app: MailchimpApp, list_id: str, only: Mapping[str, str], *, pages: int) -> set[str] | None:
+    """The hashes of all addresses, or None when there are more than `pages` pages of them."""
+    read: Callable[..., Any] = app.line.lists.get_list_members_info
+    seen: set[str] = set()
+    fields: Sequence[str] = ["members.id", "members.email_address", "total_items"]
+    for page in range(pages):
+        answer = app.ask(read, list_id, count=_PAGE, offset=page * _PAGE, fields=fields, **only)
+        seen.update(hash_email(str(member["email_address"])) for member in answer.get("members") or ())
+        if int(answer.get("total_items") or 0) <= (page + 1) * _PAGE:
+            return seen
+    return None
