@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 
+from core.accounts.models import ApiKey, User
 from core.lib import uuid7
 from core.ui import causes
 from core.ui.causes import Cause
 from core.ui.counting import Question
-from events.models import Event, SourceKind
+from events.envelope import event_key
+from events.models import Event, EventKey, SourceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,14 @@ def _in_words(event: Event, source: Cause) -> Cause:
     if event.source_kind == SourceKind.RUN:
         return source
     return Cause(f"{event.type}, by {source.label}" if event.type else source.label, source.url)
+
+
+def ids_of(name: str) -> list[UUID]:
+    """The events that may be meant by an id or a message id, the latest first. Message ids are known for a week."""
+    keys = [event_key(SourceKind.API_KEY, each, name) for each in ApiKey.objects.values_list("pk", flat=True)]
+    keys += [event_key(SourceKind.PERSON, each, name) for each in User.objects.values_list("pk", flat=True)]
+    keys.append(event_key(SourceKind.RUN, 0, name))
+    found = set(EventKey.objects.filter(key__in=keys).values_list("event_id", flat=True))
+    with suppress(ValueError):
+        found.add(UUID(name))
+    return sorted(found, reverse=True)

@@ -269,7 +269,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": "/api/v1/",
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "core.rest.document.add_failures"],
+    "POSTPROCESSING_HOOKS": ["core.rest.document.add_failures"],
 }
 
 # ---------------------------------------------------------------- static files, time, language

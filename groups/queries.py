@@ -64,7 +64,7 @@ def summarize(groups: Iterable[Group]) -> list[GroupSummary]:
     """Groups with their size, sentence and progress."""
     listed = list(groups)
     sizes = count_members([group.pk for group in listed])
-    progress = _progress([group.pk for group in listed])
+    progress = progress_of([group.pk for group in listed])
     return [GroupSummary(group, sizes.get(group.pk, 0), say_rules(group), progress.get(group.pk)) for group in listed]
 
 
@@ -137,7 +137,8 @@ def count_moves(*, since: timedelta) -> dict[int, tuple[int, int]]:
     return {group: (joined, left) for group, joined, left in counted.values_list("group_id", "joined_count", "left")}
 
 
-def _progress(group_ids: Iterable[int]) -> dict[int, tuple[int, int | None]]:
+def progress_of(group_ids: Iterable[int]) -> dict[int, tuple[int, int | None]]:
+    """Done and total of the groups that are being recalculated."""
     subjects = [str(group_id) for group_id in group_ids]
     works = Work.objects.filter(kind=KIND, subject__in=subjects, state__in=UNFINISHED)
     return {int(subject): (done, total) for subject, done, total in works.values_list("subject", "done", "total")}

@@ -1,10 +1,20 @@
-"""Addresses of the doors through which events come in."""
+"""Addresses of events and profiles below /api/v1/."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from pipeline.api import Events
+from pipeline import api, profiles_api
 
 app_name = "events_api"
-urlpatterns = [path("api/v1/events/", Events.as_view(), name="events")]
+urlpatterns = [
+    path("api/v1/events/", api.Events.as_view(), name="events"),
+    path("api/v1/events/<str:name>/", api.OneEvent.as_view(), name="event"),
+    path("api/v1/profiles/", profiles_api.Profiles.as_view(), name="profiles"),
+    path("api/v1/profiles/<uuid:guid>/", profiles_api.OneProfile.as_view(), name="profile"),
+    path("api/v1/profiles/<uuid:guid>/refresh/", profiles_api.Refresh.as_view(), name="refresh"),
+    path("api/v1/profiles/<uuid:guid>/changes/", profiles_api.Changes.as_view(), name="changes"),
+    path("api/v1/profiles/<uuid:guid>/events/", profiles_api.EventsOfProfile.as_view(), name="profile_events"),
+    path("api/v1/profiles/<uuid:guid>/groups/", profiles_api.GroupsOfProfile.as_view(), name="profile_groups"),
+    path("api/v1/profiles/<uuid:guid>/moves/", profiles_api.MovesOfProfile.as_view(), name="profile_moves"),
+]

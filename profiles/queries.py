@@ -108,6 +108,12 @@ def search(text: str, rules: Iterable[ProfilePropertyRule]) -> list[Profile]:
     return by_ids(list(dict.fromkeys(each for each in ids if each)))[: MOST_FOUND + 1]
 
 
+def find_by_identity(rule: ProfilePropertyRule, text: str) -> list[Profile]:
+    """Whoever owns this value of a unique property: nobody or one."""
+    owners = ProfileIdentity.objects.filter(rule_id=rule.pk, value__in=_spellings(rule, text.strip()))
+    return by_ids(list(owners.values_list("profile_id", flat=True)))
+
+
 def name_people(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -> list[Person]:
     """The best name of each and a second line that tells them apart."""
     return [_name(profile, rules) for profile in profiles]

@@ -1,122 +1,230 @@
-"""Schedules, runs and uploads over HTTP. See `schedules/api_urls.py` for the addresses."""
+"""Schedules, runs, uploads and what exports hold over HTTP. See `schedules/api_urls.py` for the addresses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
+from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils import timezone
+from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from core.lib.errors import InvalidInput, NotFound
+from core.lib.storable import find_problem_in_text
 from core.rest.auth import actor_of
-from core.rest.paging import Pages
-from schedules import runs, schedules_store, uploads
-from schedules.models import Run, Schedule
+from core.rest.endpoint import Endpoint, operation, scopes_of
+from core.rest.paging import answer_page
+from core.rest.reading import Body, PageQuery, read_body, read_query
+from profiles.models import Profile
+from schedules import pages, runs, schedules_store, uploads
+from schedules.models import Direction, ExportRecord, Mode, RecordState, Run, RunError, RunState, Schedule
 from schedules.progress import progress_of
 from schedules.schedules_store import ScheduleData
 
-_SCOPES = {"GET": "schedules:read", "POST": "schedules:write", "PATCH": "schedules:write", "DELETE": "schedules:write"}
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "direction": (str,),
-    "name": (str,),
-    "app_id": (int,),
-    "options": (dict,),
-    "fields": (dict,),
-    "groups": (dict,),
-    "every_minutes": (int, type(None)),
-    "cron": (str,),
-    "after_changes": (bool,),
-    "enabled": (bool,),
-    "mode": (str,),
-    "everyone": (bool,),
-}
-
+_LONGEST_FIELD = 200
+_OPTIONS = (
+    "Of an import: table, query or path, changed_column, id_column, may_create, lookback (seconds). Of an export: what"
+    " its App asks for, and key_field."
+)
+_FIELDS = "A column (import) or a field of the destination (export), and the key of its property."
+_GROUPS = "The number of a group, and its name at the destination."
 
 # ---------------------------------------------------------------- schedules
 
 
-class Schedules(APIView):
+class ScheduleAnswer(serializers.Serializer[Schedule]):
+    """What is read from or written to an App, and when."""
+
+    id = serializers.IntegerField()
+    direction = serializers.ChoiceField(Direction.choices)
+    name = serializers.CharField()
+    app_id = serializers.IntegerField()
+    options = serializers.DictField(help_text=_OPTIONS)
+    fields = serializers.DictField(child=serializers.CharField(), help_text=_FIELDS)  # type: ignore[assignment]
+    groups = serializers.DictField(child=serializers.CharField(), help_text=_GROUPS)
+    every_minutes = serializers.IntegerField(allow_null=True)
+    cron = serializers.CharField(allow_blank=True)
+    after_changes = serializers.BooleanField()
+    enabled = serializers.BooleanField()
+    mode = serializers.ChoiceField(Mode.choices)
+    everyone = serializers.BooleanField()
+    next_at = serializers.DateTimeField(allow_null=True)
+    halted_reason = serializers.CharField(allow_blank=True, help_text="While it is set nothing starts by itself.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ScheduleChanges(Body):
+    """The parts of a schedule that change."""
+
+    name = serializers.CharField(max_length=200, required=False)
+    app_id = serializers.IntegerField(required=False, min_value=1)
+    options = serializers.DictField(required=False, help_text=_OPTIONS)
+    fields = serializers.DictField(  # type: ignore[assignment]  # the word of the domain
+        child=serializers.CharField(max_length=_LONGEST_FIELD), required=False, help_text=_FIELDS
+    )
+    groups = serializers.DictField(
+        child=serializers.CharField(max_length=_LONGEST_FIELD), required=False, help_text=_GROUPS
+    )
+    every_minutes = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+    cron = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    after_changes = serializers.BooleanField(required=False)
+    enabled = serializers.BooleanField(required=False)
+    mode = serializers.ChoiceField(Mode.choices, required=False)
+    everyone = serializers.BooleanField(required=False)
+
+
+class NewSchedule(ScheduleChanges):
+    """A new schedule."""
+
+    direction = serializers.ChoiceField(Direction.choices)
+    name = serializers.CharField(max_length=200)
+    app_id = serializers.IntegerField(min_value=1)
+
+
+class Schedules(Endpoint):
     """All schedules; a new one."""
 
-    required_scope = _SCOPES
+    required_scope = scopes_of("schedules")
 
+    @operation("list_schedules", query=PageQuery, answers=ScheduleAnswer, is_page=True)
     def get(self, request: Request) -> Response:
-        """A page of them, in the order they were made."""
+        """Schedules of both directions, in the order they were made."""
+        read_query(request, PageQuery)
         found = Schedule.objects.prefetch_related("fields__rule", "groups")
-        return _answer_page(self, request, found, ordering="id", show=show_schedule)
+        return answer_page(request, found, ordering="id", show=_show_schedules)
 
+    @operation("create_schedule", body=NewSchedule, answers=ScheduleAnswer, status=201, is_create=True)
     def post(self, request: Request) -> Response:
-        """Make one; 201 with it."""
-        given = _read_body(request)
-        missing = [name for name in ("direction", "name", "app_id") if name not in given]
-        if missing:
-            raise InvalidInput(f"Give {', '.join(missing)}.", dict.fromkeys(missing, "This is needed."))
+        """Make one. Its App is asked whether what it names is there."""
+        given = _with_numbers(read_body(request, NewSchedule))
         schedule = schedules_store.create_schedule(ScheduleData(**given), actor=actor_of(request))
         return Response(show_schedule(schedule), status=201)
 
 
-class OneSchedule(APIView):
+class OneSchedule(Endpoint):
     """One schedule."""
 
-    required_scope = _SCOPES
+    required_scope = scopes_of("schedules")
 
+    @operation("read_schedule", answers=ScheduleAnswer, is_one=True)
     def get(self, request: Request, schedule_id: int) -> Response:
         """As it is."""
         return Response(show_schedule(_find_schedule(schedule_id)))
 
+    @operation("change_schedule", body=ScheduleChanges, answers=ScheduleAnswer)
     def patch(self, request: Request, schedule_id: int) -> Response:
-        """Change what is given; the rest stays."""
-        data = replace(schedules_store.read_data(_find_schedule(schedule_id)), **_read_body(request))
-        return Response(show_schedule(schedules_store.update_schedule(schedule_id, data, actor=actor_of(request))))
+        """Change what is given; the rest stays. What changes its content waits for the end of its run."""
+        schedule = _find_schedule(schedule_id)
+        given = _with_numbers(read_body(request, ScheduleChanges, partial=True))
+        data = replace(schedules_store.read_data(schedule), **given)
+        schedules_store.update_schedule(schedule_id, data, actor=actor_of(request))
+        return Response(show_schedule(_find_schedule(schedule_id)))
 
+    @operation("delete_schedule", status=204)
     def delete(self, request: Request, schedule_id: int) -> Response:
-        """Delete it with its runs."""
-        schedules_store.delete_schedule(schedule_id, actor=actor_of(request))
+        """Delete it with its runs; the events and people that came of them stay."""
+        schedules_store.delete_schedule(_find_schedule(schedule_id).pk, actor=actor_of(request))
         return Response(status=204)
 
 
-class RunNow(APIView):
-    """Starts a run of one schedule by hand."""
+class ResumeSchedule(Endpoint):
+    """Lets a halted schedule go on."""
 
     required_scope = "schedules:write"
 
+    @operation("resume_schedule", answers=ScheduleAnswer)
     def post(self, request: Request, schedule_id: int) -> Response:
-        """201 with the run; 409 while another one is unfinished."""
-        actor = actor_of(request)
-        return Response(show_run(runs.start_run(schedule_id, trigger=actor.cause, actor=actor)), status=201)
+        """What halted it is mended: it is due at once if it has a rhythm."""
+        schedules_store.resume(_find_schedule(schedule_id).pk, actor=actor_of(request))
+        return Response(show_schedule(_find_schedule(schedule_id)))
 
 
 # ---------------------------------------------------------------- runs
 
 
-class Runs(APIView):
+class RunAnswer(serializers.Serializer[Run]):
+    """One execution of a schedule."""
+
+    id = serializers.IntegerField()
+    schedule_id = serializers.IntegerField()
+    schedule = serializers.CharField(help_text="The name of its schedule.")
+    direction = serializers.ChoiceField(Direction.choices)
+    state = serializers.ChoiceField(RunState.choices)
+    trigger = serializers.CharField(help_text="What started it: schedule, change, upload, or person:ID.")
+    file = serializers.CharField(allow_null=True, help_text="What an uploaded file was called.")
+    counters = serializers.DictField(child=serializers.IntegerField())
+    percent = serializers.IntegerField(allow_null=True)
+    per_second = serializers.FloatField(allow_null=True)
+    seconds_left = serializers.IntegerField(allow_null=True)
+    notes = serializers.ListField(child=serializers.CharField())
+    error = serializers.CharField(allow_blank=True)
+    last_problem = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class RunErrorAnswer(serializers.Serializer[RunError]):
+    """What went wrong in a run, by message."""
+
+    message = serializers.CharField()
+    count = serializers.IntegerField()
+    examples = serializers.ListField(child=serializers.DictField(), help_text="Five at most.")
+
+
+class DetailedRunAnswer(RunAnswer):
+    """A run with its errors."""
+
+    errors = RunErrorAnswer(many=True)  # type: ignore[assignment]  # the word of the domain
+
+
+class RunsQuery(PageQuery):
+    """Which runs."""
+
+    schedule = serializers.IntegerField(required=False, min_value=1, help_text="The number of a schedule.")
+    direction = serializers.ChoiceField(Direction.choices, required=False)
+    state = serializers.ChoiceField(RunState.choices, required=False)
+
+
+class RunNow(Endpoint):
+    """Starts a run of one schedule by hand."""
+
+    required_scope = "schedules:write"
+
+    @operation("run_schedule", answers=RunAnswer, status=201, is_create=True)
+    def post(self, request: Request, schedule_id: int) -> Response:
+        """The run; 409 while another one is unfinished, or the App is paused."""
+        actor = actor_of(request)
+        return Response(show_run(runs.start_run(schedule_id, trigger=actor.cause, actor=actor)), status=201)
+
+
+class Runs(Endpoint):
     """The runs of all schedules, or of one by `?schedule=ID`."""
 
     required_scope = "schedules:read"
 
+    @operation("list_runs", query=RunsQuery, answers=RunAnswer, is_page=True)
     def get(self, request: Request) -> Response:
-        """A page of them, the latest first."""
-        found = Run.objects.select_related("work", "schedule")
-        schedule_id = request.query_params.get("schedule")
-        if schedule_id is not None:
-            if not schedule_id.isdecimal():
-                raise InvalidInput("A schedule is named by its number.", {"schedule": "Give a number."})
-            found = found.filter(schedule_id=int(schedule_id[:18]))
-        return _answer_page(self, request, found, ordering="-id", show=show_run)
+        """Runs, the latest first."""
+        wanted = read_query(request, RunsQuery)
+        found = pages.runs(direction=wanted.get("direction", ""), state=wanted.get("state", ""))
+        if "schedule" in wanted:
+            found = found.filter(schedule_id=wanted["schedule"])
+        return answer_page(request, found, ordering="-id", show=_show_runs)
 
 
-class OneRun(APIView):
+class OneRun(Endpoint):
     """One run."""
 
     required_scope = "schedules:read"
 
+    @operation("read_run", answers=DetailedRunAnswer, is_one=True)
     def get(self, request: Request, run_id: int) -> Response:
         """With its progress, and its errors grouped by message."""
         run = _find_run(run_id)
@@ -124,45 +232,88 @@ class OneRun(APIView):
         return Response({**show_run(run), "errors": list(errors)})
 
 
-class StopRun(APIView):
+class StopRun(Endpoint):
     """Asks one run to stop."""
 
     required_scope = "schedules:write"
 
+    @operation("stop_run", answers=RunAnswer, status=202)
     def post(self, request: Request, run_id: int) -> Response:
-        """202: it stops at its next page or batch; 409 when it has ended."""
+        """It stops at its next page or batch; 409 when it has ended."""
         runs.stop_run(run_id, actor=actor_of(request))
         return Response(show_run(_find_run(run_id)), status=202)
 
 
-class RetryRun(APIView):
+class RetryRun(Endpoint):
     """Starts a new run where a failed or stopped one ended."""
 
     required_scope = "schedules:write"
 
+    @operation("retry_run", answers=RunAnswer, status=201, is_create=True)
     def post(self, request: Request, run_id: int) -> Response:
-        """201 with the new run."""
+        """The new run; 409 for one that goes on or is complete."""
         return Response(show_run(runs.retry_run(run_id, actor=actor_of(request))), status=201)
 
 
 # ---------------------------------------------------------------- uploads
 
 
-class Uploads(APIView):
+class UploadBody(serializers.Serializer[Any]):
+    """A file and the App that takes it."""
+
+    file = serializers.FileField(help_text="A CSV file.")
+    app = serializers.CharField(help_text="The name of an App that takes files.")
+
+
+class Uploads(Endpoint):
     """Takes CSV files as `multipart/form-data`: `file`, and `app` with the name of the App that takes it."""
 
     required_scope = "schedules:write"
     parser_classes = [MultiPartParser]
 
+    @operation("upload_file", body={"multipart/form-data": UploadBody}, answers=RunAnswer, status=201)
     def post(self, request: Request) -> Response:
-        """201 with the run that imports the file; its address tells how far it is."""
+        """The run that imports the file; its address tells how far it is."""
         file, app = request.FILES.get("file"), cast("QueryDict", request.data).get("app")
         if file is None:
             raise InvalidInput("Send the CSV as the part “file” of multipart/form-data.", {"file": "This is needed."})
-        if not isinstance(app, str) or not app.strip():
+        if not isinstance(app, str) or not app.strip() or find_problem_in_text(app):
             raise InvalidInput("Send the name of the App that takes the file as “app”.", {"app": "This is needed."})
         run = uploads.start_upload(app, file, name=file.name or "upload.csv", actor=actor_of(request))
         return Response(show_run(run), status=201)
+
+
+# ---------------------------------------------------------------- where a person was sent
+
+
+class ExportAnswer(serializers.Serializer[ExportRecord]):
+    """How one person stands at one destination."""
+
+    schedule_id = serializers.IntegerField()
+    schedule = serializers.CharField(help_text="The name of the export.")
+    state = serializers.ChoiceField(RecordState.choices)
+    key = serializers.CharField(allow_null=True, help_text="By what the destination knows them; null: it has nothing.")
+    payload = serializers.DictField(allow_null=True, help_text="What it accepted last.")
+    groups = serializers.ListField(child=serializers.CharField(), allow_null=True)
+    owed_payload = serializers.DictField(allow_null=True, help_text="What it has yet to get.")
+    attempts = serializers.IntegerField()
+    error = serializers.CharField(allow_blank=True)
+    next_at = serializers.DateTimeField(allow_null=True)
+    sent_at = serializers.DateTimeField(allow_null=True)
+    accepted_at = serializers.DateTimeField(allow_null=True)
+
+
+class ExportsOfProfile(Endpoint):
+    """Where one person was sent."""
+
+    required_scope = "profiles:read"
+
+    @operation("list_exports_of_profile", answers=ExportAnswer, is_list=True)
+    def get(self, request: Request, guid: UUID) -> Response:
+        """Every export that knows them: what it holds, what it is owed, what went wrong."""
+        if not Profile.objects.filter(pk=guid).exists():
+            raise NotFound(f"There is no profile {guid}.")
+        return Response({"results": [_show_record(*each) for each in pages.exports_of_profile(guid)]})
 
 
 # ---------------------------------------------------------------- how they are shown and read
@@ -215,39 +366,39 @@ def show_run(run: Run) -> dict[str, Any]:
     }
 
 
-def _read_body(request: Request) -> dict[str, Any]:
-    """The fields of `ScheduleData` in the body, each of the right kind."""
-    body = request.data
-    if not isinstance(body, dict):
-        raise InvalidInput("Send an object with the parts of a schedule.")
-    known = {field.name for field in fields(ScheduleData)}
-    problems = {}
-    for name, value in body.items():
-        kinds = _KINDS.get(name, ())
-        if name not in known:
-            problems[name] = f"There is no such part. There are: {', '.join(sorted(known))}."
-        elif not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            problems[name] = "This is of the wrong kind."
-    for name in ("fields", "groups"):
-        part = body.get(name)
-        if isinstance(part, dict) and not all(isinstance(value, str) for value in part.values()):
-            problems[name] = "Each value has to be text."
-    groups = body.get("groups")
-    if isinstance(groups, dict) and not all(key.isdecimal() and len(key) < 19 for key in groups):
-        problems["groups"] = "Name each group by its number."
-    if problems:
-        raise InvalidInput(" ".join(f"{name}: {reason}" for name, reason in problems.items()), problems)
-    given = dict(body)
-    if "groups" in given:
-        given["groups"] = {int(key): name for key, name in given["groups"].items()}
-    return given
+def _show_schedules(found: Sequence[Schedule]) -> list[dict[str, Any]]:
+    return [show_schedule(schedule) for schedule in found]
 
 
-def _answer_page(view: APIView, request: Request, found: QuerySet[Any], *, ordering: str, show: Any) -> Response:
-    pages = Pages()
-    pages.ordering = ordering
-    rows = pages.paginate_queryset(found, request, view=view) or []
-    return pages.get_paginated_response([show(row) for row in rows])
+def _show_runs(found: Sequence[Run]) -> list[dict[str, Any]]:
+    return [show_run(run) for run in found]
+
+
+def _show_record(record: ExportRecord, schedule: Schedule) -> dict[str, Any]:
+    return {
+        "schedule_id": schedule.pk,
+        "schedule": schedule.name,
+        "state": record.state,
+        "key": record.key,
+        "payload": record.payload,
+        "groups": record.group_names,
+        "owed_payload": record.owed_payload,
+        "attempts": record.attempts,
+        "error": record.error,
+        "next_at": record.next_at,
+        "sent_at": record.sent_at,
+        "accepted_at": record.accepted_at,
+    }
+
+
+def _with_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a body with its groups by number; JSON knows only text as keys."""
+    groups = given.get("groups")
+    if groups is None:
+        return dict(given)
+    if not all(key.isdecimal() and key.isascii() and len(key) < 19 for key in groups):
+        raise InvalidInput("Name each group by its number.", {"groups": "Name each group by its number."})
+    return {**given, "groups": {int(key): name for key, name in groups.items()}}
 
 
 def _find_schedule(schedule_id: int) -> Schedule:

@@ -1,4 +1,4 @@
-"""Addresses of schedules, runs and uploads below /api/v1/."""
+"""Addresses of schedules, runs, uploads and exports below /api/v1/."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ urlpatterns = [
     path("api/v1/schedules/", api.Schedules.as_view(), name="schedules"),
     path("api/v1/schedules/<int:schedule_id>/", api.OneSchedule.as_view(), name="schedule"),
     path("api/v1/schedules/<int:schedule_id>/run/", api.RunNow.as_view(), name="run_now"),
+    path("api/v1/schedules/<int:schedule_id>/resume/", api.ResumeSchedule.as_view(), name="resume"),
     path("api/v1/runs/", api.Runs.as_view(), name="runs"),
     path("api/v1/runs/<int:run_id>/", api.OneRun.as_view(), name="run"),
     path("api/v1/runs/<int:run_id>/stop/", api.StopRun.as_view(), name="stop_run"),
     path("api/v1/runs/<int:run_id>/retry/", api.RetryRun.as_view(), name="retry_run"),
     path("api/v1/uploads/", api.Uploads.as_view(), name="uploads"),
+    path("api/v1/profiles/<uuid:guid>/exports/", api.ExportsOfProfile.as_view(), name="profile_exports"),
 ]

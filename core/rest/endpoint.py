@@ -13,7 +13,7 @@ ETag.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -25,6 +25,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from core.lib.errors import NotFound
+from core.lib.storable import find_problem_in_text
 from core.rest import idempotency
 from core.rest.reading import Body, Query
 from core.rest.rendering import JsonRenderer
@@ -50,6 +52,12 @@ class Endpoint(APIView):
     """An address of the API. Subclasses set `required_scope` and decorate each method with `operation`."""
 
     required_scope: str | dict[str, str]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """After the caller was let in: nothing has a name that cannot be stored."""
+        super().initial(request, *args, **kwargs)
+        if any(isinstance(value, str) and find_problem_in_text(value) for value in kwargs.values()):
+            raise NotFound("There is nothing of this name.")
 
 
 def scopes_of(topic: str) -> dict[str, str]:
@@ -102,6 +110,7 @@ def _tag(request: Request, response: Response) -> HttpResponseBase:
     return response if found is None else found
 
 
+@cache
 def _page_of(answer: type[Answer]) -> Answer:
     link: dict[str, Any] = {"allow_null": True, "help_text": "The address of that page; null when there is none."}
     return inline_serializer(
@@ -110,5 +119,6 @@ def _page_of(answer: type[Answer]) -> Answer:
     )
 
 
+@cache
 def _list_of(answer: type[Answer]) -> Answer:
     return inline_serializer(f"{answer.__name__}List", {"results": answer(many=True)})

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import DataError
-from django.db.models import Model, QuerySet
+from django.db import DataError, OperationalError, connection, transaction
+from django.db.models import Q, QuerySet
+from psycopg2 import errorcodes
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
-Row = TypeVar("Row", bound=Model)
+from core.lib.errors import InvalidInput
+
+_PATIENCE_SECONDS = 3
 
 
 class Pages(CursorPagination):
@@ -39,9 +46,56 @@ def answer_page(
     *,
     ordering: str | tuple[str, ...],
     show: Callable[[Sequence[Any]], Sequence[Any]],
+    is_search: bool = False,
 ) -> Response:
-    """One page of `rows`; `show` turns all of them into their answers at once, so that it may read in bulk."""
+    """One page of `rows`; `show` turns all of them into their answers at once, so that it may read in bulk.
+
+    A search whose filters no index serves is given up after some seconds, with a sentence on how to narrow it.
+    """
     pages = Pages()
     pages.ordering = (ordering,) if isinstance(ordering, str) else ordering  # type: ignore[assignment]  # DRF takes both
-    found = pages.paginate_queryset(rows, request) or []
+    with _patience() if is_search else nullcontext():
+        found = pages.paginate_queryset(rows, request) or []
     return pages.get_paginated_response(list(show(found)))
+
+
+def answer_log(request: Request, rows: QuerySet[Any], *, show: Callable[[Sequence[Any]], Sequence[Any]]) -> Response:
+    """One page of a log, the latest first: rows with `at` and `id`, of which thousands may have the same time."""
+    pages = Pages()
+    size = pages.get_page_size(request) or Pages.page_size
+    cursor = request.query_params.get("cursor")
+    if cursor:
+        at, id_ = _read_place(cursor)
+        rows = rows.filter(Q(at__lt=at) | Q(at=at, id__lt=id_), at__lte=at)
+    found = list(rows.order_by("-at", "-id")[: size + 1])
+    following = None
+    if len(found) > size:
+        last = found[size - 1]
+        place = urlsafe_b64encode(f"{last.at.isoformat()}_{last.id}".encode()).decode()
+        following = replace_query_param(request.build_absolute_uri(), "cursor", place)
+    return Response({"next": following, "previous": None, "results": list(show(found[:size]))})
+
+
+def _read_place(cursor: str) -> tuple[datetime, int]:
+    try:
+        at, _, id_ = urlsafe_b64decode(cursor.encode()).decode().rpartition("_")
+        when = datetime.fromisoformat(at)
+        if when.tzinfo is None:
+            raise ValueError(at)
+        return when, int(id_[:19])
+    except ValueError:
+        raise exceptions.NotFound(Pages.invalid_cursor_message) from None
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("set local statement_timeout = %s", [f"{_PATIENCE_SECONDS}s"])
+            yield
+            cursor.execute("set local statement_timeout = default")
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != errorcodes.QUERY_CANCELED:
+            raise
+        message = f"This search takes more than {_PATIENCE_SECONDS} seconds. Narrow it, such as by since and until."
+        raise InvalidInput(message) from None

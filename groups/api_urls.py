@@ -1,0 +1,20 @@
+"""Addresses of groups below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from groups import api
+
+app_name = "groups_api"
+urlpatterns = [
+    path("api/v1/groups/", api.Groups.as_view(), name="groups"),
+    path("api/v1/groups/count/", api.CountRules.as_view(), name="count"),
+    path("api/v1/groups/operators/", api.Operators.as_view(), name="operators"),
+    path("api/v1/groups/<int:group_id>/", api.OneGroup.as_view(), name="group"),
+    path("api/v1/groups/<int:group_id>/recalculate/", api.Recalculate.as_view(), name="recalculate"),
+    path("api/v1/groups/<int:group_id>/members/", api.Members.as_view(), name="members"),
+    path("api/v1/groups/<int:group_id>/members/add/", api.AddMembers.as_view(), name="add_members"),
+    path("api/v1/groups/<int:group_id>/members/remove/", api.RemoveMembers.as_view(), name="remove_members"),
+    path("api/v1/groups/<int:group_id>/log/", api.MembershipLog.as_view(), name="log"),
+]
