@@ -78,6 +78,15 @@ NOT_AN_APP = "shelf"
         (shelf(icon=""), "no icon"),
         (shelf(categories=()), "no categories"),
         (shelf(parallel_calls=0), "no calls"),
+        (shelf(parallel_calls="many"), "no calls"),
+        (shelf(key=7), "no key"),
+        (shelf(label=" "), "no label"),
+        (shelf(label=b"Shelf"), "no label"),
+        (shelf(categories="storage"), "no categories"),
+        (type("Shelf", (Shelf,), {"spec": replace(SPEC, options=None)}), "not a tuple of Option"),  # type: ignore[arg-type]
+        (shelf("name"), "not a tuple of Option"),  # type: ignore[arg-type]  # wrong on purpose
+        (shelf(Option("name", "Name", help=None)), "is no text"),  # type: ignore[arg-type]  # wrong on purpose
+        (shelf(Option("name", "Name", kind=OptionKind.CHOICE, choices=("a", "b"))), "not pairs"),  # type: ignore[arg-type]
         (shelf(Option("name", "Name"), Option("name", "Name")), "name is there more than once"),
         (shelf(Option("my name", "Name")), "'my name' has a key"),
         (shelf(Option("name", "")), "'name' has no label"),
@@ -141,7 +150,7 @@ def test_a_broken_installed_plugin_is_told_and_harms_nothing(install: Callable[.
     assert registry.get("postgres") is not CLASHING
     with pytest.raises(UnknownApp, match="twin"):
         registry.get("twin")
-    reasons = {each.name: each.reason for each in registry.broken()}
+    reasons = {each.name: each.problem for each in registry.broken()}
     assert "lacks test" in reasons["unfinished"]
     assert "Missing" in reasons["missing"]
     assert "no_such_module" in reasons["app"]
