@@ -171,5 +171,5 @@ def test_a_broken_built_in_plugin_fails_the_start(
 
 
 def test_an_unknown_key_is_answered_in_a_sentence() -> None:
-    with pytest.raises(UnknownApp, match="No installed plugin offers an App of the type mailchimp"):
-        registry.get("mailchimp")
+    with pytest.raises(UnknownApp, match="No installed plugin offers an App of the type telepathy"):
+        registry.get("telepathy")
