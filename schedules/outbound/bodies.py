@@ -7,12 +7,32 @@ Each piece reads an event as `t` (id, profile_id, type, payload) and its profile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from profiles.models import ProfilePropertyRule, RuleState
+from schedules.models import Schedule
 from schedules.outbound.models import Match, Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionData:
+    """What a person decides of a subscription.
+
+    `match` is "type", "key" or "every"; `value` the type or the key. `groups` are ids: the profile has to be in one of
+    them, if there are any. `properties` are property keys, in the order in which they go out. With `follows`, the id of
+    an export schedule of the same App, both are that schedule's. `options` are for the plugin.
+    """
+
+    name: str
+    app_id: int
+    match: str
+    value: str = ""
+    groups: tuple[int, ...] = ()
+    properties: tuple[str, ...] = ()
+    follows: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +66,59 @@ class SubscriptionPlan:
 
 def load_plan(subscription: Subscription) -> SubscriptionPlan:
     """Read what a subscription sends now; where it follows an export, what that sends now."""
-    followed = subscription.follows
-    if followed is None:
-        groups: Sequence[int] = list(subscription.groups.order_by("group_id").values_list("group_id", flat=True))
-        keys = list(subscription.properties.order_by("pk").values_list("rule__key", flat=True))
-        group_ids = tuple(groups) or None
-    else:
-        groups = list(followed.groups.order_by("group_id").values_list("group_id", flat=True))
-        keys = list(followed.fields.order_by("pk").values_list("rule__key", flat=True))
-        group_ids = None if followed.everyone else tuple(groups)
-    return SubscriptionPlan(
-        subscription_id=subscription.pk or 0,
+    own_groups = subscription.groups.order_by("group_id").values_list("group_id", flat=True)
+    own_keys = subscription.properties.order_by("pk").values_list("rule__key", flat=True)
+    return _make_plan(
+        subscription_id=subscription.pk,
         app_id=subscription.app_id,
         match=subscription.match,
         value=subscription.value,
+        followed=subscription.follows,
+        groups=() if subscription.follows_id else tuple(own_groups),
+        properties=() if subscription.follows_id else tuple(own_keys),
+        options=subscription.options,
+    )
+
+
+def plan_of(data: SubscriptionData) -> SubscriptionPlan:
+    """The plan of a draft, which was checked."""
+    return _make_plan(
+        subscription_id=0,
+        app_id=data.app_id,
+        match=data.match,
+        value=data.value,
+        followed=Schedule.objects.filter(pk=data.follows).first() if data.follows else None,
+        groups=data.groups,
+        properties=data.properties,
+        options=data.options,
+    )
+
+
+def _make_plan(
+    *,
+    subscription_id: int,
+    app_id: int,
+    match: str,
+    value: str,
+    followed: Schedule | None,
+    groups: tuple[int, ...],
+    properties: tuple[str, ...],
+    options: Mapping[str, Any],
+) -> SubscriptionPlan:
+    group_ids = groups or None
+    if followed is not None:
+        properties = tuple(followed.fields.order_by("pk").values_list("rule__key", flat=True))
+        asked = tuple(followed.groups.order_by("group_id").values_list("group_id", flat=True))
+        group_ids = None if followed.everyone else asked
+    return SubscriptionPlan(
+        subscription_id=subscription_id,
+        app_id=app_id,
+        match=match,
+        value=value,
         group_ids=group_ids,
-        properties=tuple(dict.fromkeys(keys)),
+        properties=tuple(dict.fromkeys(properties)),
         identities=identity_keys(),
-        options=dict(subscription.options),
+        options=dict(options),
     )
 
 

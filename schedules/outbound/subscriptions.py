@@ -7,7 +7,7 @@ go on being owed; whoever resumes decides whether they are sent.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from plugins.base import ForwardsEvents
 from profiles.models import ProfilePropertyRule, RuleState
 from schedules.models import Direction, Schedule
 from schedules.outbound import cursors, deliveries
+from schedules.outbound.bodies import SubscriptionData
 from schedules.outbound.models import (
     Match,
     Subscription,
@@ -38,25 +39,6 @@ from schedules.outbound.models import (
 KIND = "outbound"  # of the work on subscriptions
 MOST_SENT_AGAIN = 1000
 _LONGEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionData:
-    """What a person decides of a subscription.
-
-    `match` is "type", "key" or "every"; `value` the type or the key. `groups` are ids: the profile has to be in one of
-    them, if there are any. `properties` are property keys, in the order in which they go out. With `follows`, the id of
-    an export schedule of the same App, both are that schedule's. `options` are for the plugin.
-    """
-
-    name: str
-    app_id: int
-    match: str
-    value: str = ""
-    groups: tuple[int, ...] = ()
-    properties: tuple[str, ...] = ()
-    follows: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def create_subscription(data: SubscriptionData, *, actor: Actor) -> Subscription:

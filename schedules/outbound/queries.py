@@ -1,0 +1,101 @@
+"""Reads of subscriptions and deliveries for pages and the API. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from core.lib import uuid7
+from core.lib.errors import NotFound
+from schedules.outbound.models import OutboundDelivery, Subscription
+
+MOST_COUNTED = 10_000  # of what waits; more is told as "10,000 and more"
+_MOST_OF_A_DAY = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How a subscription is doing. `waiting` counts to `MOST_COUNTED`; `lately` the states of the last day's events."""
+
+    waiting: int = 0
+    lately: Mapping[str, int] = field(default_factory=dict)
+
+
+def subscriptions() -> QuerySet[Subscription]:
+    """All of them, with what their lists show."""
+    return Subscription.objects.select_related("app", "follows").prefetch_related("groups__group", "properties__rule")
+
+
+def find_subscription(subscription_id: int) -> Subscription:
+    """One of them; raises `NotFound`."""
+    found = subscriptions().filter(pk=subscription_id).first()
+    if found is None:
+        raise NotFound(f"There is no subscription {subscription_id}.")
+    return found
+
+
+def count_waiting(subscription_ids: Collection[int]) -> dict[int, int]:
+    """How many events each of these subscriptions has yet to send, counted to `MOST_COUNTED`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select s.id, (select count(*) from (select from outbound_delivery d where d.subscription_id = s.id"
+            " and d.next_at is not null limit %s) w) from unnest(%s::bigint[]) s(id)",
+            [MOST_COUNTED, list(subscription_ids)],
+        )
+        return dict(cursor.fetchall())
+
+
+def count_deliveries(subscription_ids: Collection[int]) -> dict[int, Counts]:
+    """The figures of each of these subscriptions, in two statements."""
+    since = uuid7.lowest(timezone.now() - timedelta(days=1))
+    ids = list(subscription_ids)
+    waiting = count_waiting(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select subscription_id, state, count(*) from (select subscription_id, state from outbound_delivery"
+            " where event_id >= %s limit %s) d where subscription_id = any(%s) group by 1, 2",
+            [since, _MOST_OF_A_DAY, ids],
+        )
+        lately: dict[int, dict[str, int]] = {}
+        for subscription_id, state, count in cursor.fetchall():
+            lately.setdefault(subscription_id, {})[state] = count
+    return {each: Counts(waiting.get(each, 0), lately.get(each, {})) for each in ids}
+
+
+def deliveries(
+    *,
+    subscription_id: int | None = None,
+    profile_id: UUID | None = None,
+    event_id: UUID | None = None,
+    state: str = "",
+) -> QuerySet[OutboundDelivery]:
+    """The ledger, the latest events first; the primary key is the order of its pages."""
+    found = OutboundDelivery.objects.all()
+    if subscription_id is not None:
+        found = found.filter(subscription_id=subscription_id)
+    if profile_id is not None:
+        found = found.filter(profile_id=profile_id)
+    if event_id is not None:
+        found = found.filter(event_id=event_id)
+    if state:
+        found = found.filter(state=state)
+    return found.order_by("-event_id", "-subscription_id")
+
+
+def find_delivery(event_id: UUID, subscription_id: int) -> OutboundDelivery:
+    """One delivery; raises `NotFound`."""
+    found = OutboundDelivery.objects.filter(event_id=event_id, subscription_id=subscription_id).first()
+    if found is None:
+        raise NotFound(f"There is no delivery {event_id}-{subscription_id}.")
+    return found
+
+
+def name_subscriptions(ids: Collection[int]) -> dict[int, str]:
+    """The names of these subscriptions."""
+    return dict(Subscription.objects.filter(pk__in=ids).values_list("pk", "name"))
