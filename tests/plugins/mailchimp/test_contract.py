@@ -1,0 +1,84 @@
+"""The Mailchimp plugin keeps the contract, by the official client, against the stand-in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+
+from plugins.contracts import OutboundItem, SyncMode, Target
+from plugins.mailchimp.changes import hash_email
+from plugins.mailchimp.standin.server import Misbehaviour, Standin
+from plugins.testing import EXPORT_FIELDS, PluginContract, ReceivedEvent
+from tests.plugins.mailchimp.conftest import LIST, LocalMailchimp, options_for
+
+
+class TestMailchimp(PluginContract):
+    app_type = LocalMailchimp
+    longest_text: ClassVar[int] = 255
+
+    standin: Standin
+
+    @pytest.fixture(autouse=True)
+    def _give_standin(self, standin: Standin) -> None:
+        self.standin = standin
+
+    def working_options(self) -> Mapping[str, Any]:
+        return options_for(self.standin)
+
+    def broken_options(self) -> Mapping[str, Mapping[str, Any]]:
+        return {
+            "a wrong key": options_for(self.standin, api_key="0123456789abcdef0123456789abcdef-us9"),
+            "a server that is not there": options_for(self.standin, server_url="http://127.0.0.1:1"),
+            "an audience that is not there": options_for(self.standin, list_id="nosuchlist"),
+            "a key without a data centre": {"api_key": "0123456789abcdef", "list_id": LIST},
+        }
+
+    def make_target(self, *, mode: SyncMode = SyncMode.SYNC, groups: tuple[str, ...] = ()) -> Target:
+        fields, self.standin_fields = EXPORT_FIELDS, self.standin.store.merge_fields(LIST)
+        self.standin.store.delete_list(LIST)
+        self.standin.store.add_list(LIST, "Newsletter", self.standin_fields or [])
+        return Target(options={}, key_field="email", fields=fields, mode=mode, groups=groups)
+
+    def held_groups(self, app: Any, target: Target, key: Any) -> set[str]:
+        member = self.standin.store.member(LIST, hash_email(key))
+        if member is None or member["status"] == "archived":
+            return set()
+        return {tag["name"] for tag in self.standin.store.tags(LIST, member["hash"])}
+
+    def refused_payload(self) -> Mapping[str, Any]:
+        return {"email": "someone@fake.invalid", "name": "Nobody"}
+
+    def limit_rate(self, app: Any) -> None:
+        self.standin.expect(Misbehaviour("throttle", after=7))
+
+    def cut_connection(self, app: Any) -> None:
+        self.standin.expect(Misbehaviour("cut"))
+
+    # ------------------------------------------------------------ outbound events
+
+    def event_options(self) -> Mapping[str, Any]:
+        for person in ("alice", "bob", "charlie"):
+            email = f"{person}@example.com"
+            member = {"email": email, "hash": hash_email(email), "status": "subscribed", "merge_fields": {}}
+            if self.standin.store.member(LIST, email) is None:
+                self.standin.store.save_member(LIST, member["hash"], member)
+        return {}
+
+    def received_events(self) -> Sequence[ReceivedEvent]:
+        return [
+            ReceivedEvent(person=row["email"].partition("@")[0], body=row["body"]["properties"])
+            for row in self.standin.store.events(LIST)
+        ]
+
+    def expected_body(self, item: OutboundItem) -> Mapping[str, Any]:
+        return {
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for key, value in item.body.items()
+        }
+
+    def refused_item(self, item: OutboundItem) -> OutboundItem:
+        return replace(item, identities={}, body={"number": 2})
