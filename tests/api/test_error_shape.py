@@ -20,7 +20,7 @@ from tests.api.door import EVENTS, Program, assert_one_shape
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing/", "/api/v1/events/7/"])
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/nothing/", "/api/v1/events/7/8/"])
 def test_an_unknown_address(path: str) -> None:
     assert_one_shape(Client().get(path), 404, "not_found")
 

@@ -249,7 +249,7 @@ def test_runs_are_listed_stopped_and_retried_over_the_api(files: App) -> None:
         ({"direction": "import", "name": 5, "app_id": 1}, "name"),
         ({"direction": "import", "name": "x", "app_id": "1"}, "app_id"),
         ({"direction": "import", "name": "x", "app_id": 1, "colour": "red"}, "colour"),
-        ({"direction": "import", "name": "x", "app_id": 1, "fields": {"id": 5}}, "fields"),
+        ({"direction": "import", "name": "x", "app_id": 1, "fields": {"id": 5}}, "fields.id"),
         ({"direction": "import", "name": "x", "app_id": 1, "groups": {"a": "b"}}, "groups"),
         ({"direction": "import", "name": "x", "app_id": 1, "every_minutes": 0}, "every_minutes"),
     ],
