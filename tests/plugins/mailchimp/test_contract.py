@@ -14,6 +14,7 @@ from plugins.mailchimp.changes import hash_email
 from plugins.mailchimp.standin.server import Misbehaviour, Standin
 from plugins.testing import EXPORT_FIELDS, PluginContract, ReceivedEvent
 from tests.plugins.mailchimp.conftest import LIST, LocalMailchimp, options_for
+from tests.plugins.mailchimp.exports import put_member
 
 
 class TestMailchimp(PluginContract):
@@ -38,10 +39,10 @@ class TestMailchimp(PluginContract):
         }
 
     def make_target(self, *, mode: SyncMode = SyncMode.SYNC, groups: tuple[str, ...] = ()) -> Target:
-        fields, self.standin_fields = EXPORT_FIELDS, self.standin.store.merge_fields(LIST)
+        fields = self.standin.store.merge_fields(LIST) or []
         self.standin.store.delete_list(LIST)
-        self.standin.store.add_list(LIST, "Newsletter", self.standin_fields or [])
-        return Target(options={}, key_field="email", fields=fields, mode=mode, groups=groups)
+        self.standin.store.add_list(LIST, "Newsletter", fields)
+        return Target(options={}, key_field="email", fields=EXPORT_FIELDS, mode=mode, groups=groups)
 
     def held_groups(self, app: Any, target: Target, key: Any) -> set[str]:
         member = self.standin.store.member(LIST, hash_email(key))
@@ -62,10 +63,8 @@ class TestMailchimp(PluginContract):
 
     def event_options(self) -> Mapping[str, Any]:
         for person in ("alice", "bob", "charlie"):
-            email = f"{person}@example.com"
-            member = {"email": email, "hash": hash_email(email), "status": "subscribed", "merge_fields": {}}
-            if self.standin.store.member(LIST, email) is None:
-                self.standin.store.save_member(LIST, member["hash"], member)
+            if self.standin.store.member(LIST, f"{person}@example.com") is None:
+                put_member(self.standin, f"{person}@example.com")
         return {}
 
     def received_events(self) -> Sequence[ReceivedEvent]:
