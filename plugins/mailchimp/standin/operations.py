@@ -93,7 +93,10 @@ BODIES: Mapping[str, Schema] = {
     "PUT /lists/{list_id}/members/{subscriber_hash}": _object(
         "email_address", "status_if_new", **_WRITTEN, status_if_new=_STATUS, marketing_permissions=_PERMISSIONS
     ),
-    "PATCH /lists/{list_id}/members/{subscriber_hash}": _object(**_WRITTEN, marketing_permissions=_PERMISSIONS),
+    "PATCH /lists/{list_id}/members/{subscriber_hash}": _object(
+        **{**_WRITTEN, "status": {**_STATUS, "enum": ["subscribed", "unsubscribed", "cleaned", "pending"]}},
+        marketing_permissions=_PERMISSIONS,
+    ),
     "POST /lists/{list_id}/members/{subscriber_hash}/tags": _object(
         "tags",
         tags=_list(_object("name", "status", name=_TEXT, status={"type": "string", "enum": ["inactive", "active"]})),
@@ -113,8 +116,11 @@ BODIES: Mapping[str, Schema] = {
         name=_TEXT,
         type={"type": "string", "enum": list(FIELD_TYPES)},
         required=_FLAG,
+        default_value=_TEXT,
+        public=_FLAG,
         display_order=_COUNT,
         options=_object(phone_format=_TEXT, date_format=_TEXT, choices=_list(_TEXT), size=_COUNT),
+        help_text=_TEXT,
     ),
 }
 
