@@ -72,7 +72,7 @@ class _Tally:
 
 
 def count(rules: Any, *, sample: int = SAMPLE, limit_ms: int = LIMIT_MS) -> Counted:
-    """Count a draft, JSON as in `groups/tree.py`. Raises InvalidInput as saving it would, Refused when it takes long."""
+    """Count a draft, JSON as in `groups/tree.py`. Raises InvalidInput as saving would, Refused when it takes long."""
     settings = project.current()
     node = read_tree(rules, by_key=ruleset.load().by_key, region=settings.phone_region)
     leaves = tuple(node.leaves())

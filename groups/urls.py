@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from groups import views
+from groups import editing, views
 
 app_name = "groups"
 urlpatterns = [
     path("", views.list_groups, name="list"),
+    path("new/", editing.create_calculated, name="create"),
+    path("new/manual/", editing.create_manual, name="create_manual"),
     path("<int:group_id>/", views.show_group, name="show"),
     path("<int:group_id>/log/", views.show_log, name="log"),
+    path("<int:group_id>/progress/", views.show_progress, name="progress"),
+    path("<int:group_id>/edit/", editing.edit_group, name="edit"),
+    path("<int:group_id>/delete/", editing.delete_group, name="delete"),
+    path("<int:group_id>/recalculate/", editing.recalculate, name="recalculate"),
+    path("<int:group_id>/people/", editing.add_list, name="people"),
+    path("<int:group_id>/add/", editing.add_one, name="add"),
+    path("<int:group_id>/remove/", editing.remove_one, name="remove"),
 ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui import causes
-from core.ui.pages import PAGE_SIZE, answer, read_guid, read_place, wants_fragment, write_place
+from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, read_place, wants_fragment, write_place
+from core.work.models import UNFINISHED, Work, WorkState
 from groups import pages
+from groups.forms import OneForm
 from groups.models import Group
+from groups.recalculation import KIND
 from profiles import queries
 
 _RECENT = 8
@@ -44,6 +49,8 @@ def show_group(request: HttpRequest, group_id: int) -> HttpResponse:
     context = {
         "group": group,
         "sized": sized,
+        **_progress(group),
+        "one": OneForm(),
         "sentence": pages.sentences([group]).get(group.pk),
         "members": [(person, joined[person.profile.pk]) for person in people],
         "next_before": found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None,
@@ -51,6 +58,15 @@ def show_group(request: HttpRequest, group_id: int) -> HttpResponse:
         "log": [(move, movers.get(move.profile_id), named.get(move.cause)) for move in log],
     }
     return answer(request, "groups/detail.html", "groups/_members.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_progress(request: HttpRequest, group_id: int) -> HttpResponse:
+    """How far the calculation of a group has come; htmx asks no more once it has ended."""
+    context = _progress(get_object_or_404(Group, pk=group_id))
+    status = 200 if context["progress"] else STOP_POLLING
+    return render(request, "groups/_progress.html", context, status=status)
 
 
 @require_GET
@@ -71,3 +87,11 @@ def show_log(request: HttpRequest, group_id: int) -> HttpResponse:
         "is_later_page": before is not None,
     }
     return answer(request, "groups/log.html", "groups/_log.html", context)
+
+
+def _progress(group: Group) -> dict[str, Any]:
+    """Done and total of the calculation under way, and what failed when there is none."""
+    work = Work.objects.filter(kind=KIND, subject=str(group.pk)).order_by("-id").first()
+    is_running = work is not None and work.state in UNFINISHED
+    failed = work.error if work is not None and work.state == WorkState.FAILED else ""
+    return {"group": group, "progress": work if is_running else None, "failed": failed}

@@ -7,4 +7,12 @@ from django.urls import path
 from profiles import views
 
 app_name = "properties"
-urlpatterns = [path("", views.list_rules, name="list")]
+urlpatterns = [
+    path("", views.list_rules, name="list"),
+    path("new/", views.create_rule, name="create"),
+    path("progress/", views.show_progress, name="progress"),
+    path("<int:rule_id>/", views.show_rule, name="show"),
+    path("<int:rule_id>/edit/", views.edit_rule, name="edit"),
+    path("<int:rule_id>/resume/", views.resume_rule, name="resume"),
+    path("<int:rule_id>/delete/", views.delete_rule, name="delete"),
+]

@@ -1,24 +1,216 @@
-"""The page of property rules."""
+"""The pages of property rules: the list, one rule, its editor with the try on a real person."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_GET
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
-from core.ui.pages import answer
-from profiles import queries
+from core.lib.errors import InvalidInput
+from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
+from core.ui.pages import STOP_POLLING, answer
+from core.ui.wording import value_text
+from core.work.models import UNFINISHED, Work
+from profiles import coverage, queries, rules
+from profiles.forms import (
+    FILTER_WORDS,
+    MOST_FILTERS,
+    RuleForm,
+    can_be_asked,
+    draft_of,
+    load_tables,
+    values_of,
+    values_of_rule,
+)
+from profiles.models import Profile, ProfilePropertyRule, RuleState
+from profiles.rule_users import users_of
+from profiles.trying import Trial, find_people, try_rule
+
+_NEW = {"retrieval": "query", "type": "string", "filters": []}
+_PEOPLE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTrial:
+    """A trial with the person by name and the values as text."""
+
+    trial: Trial
+    person: queries.Person | None
+    value: str
+    raw: str
+    variables: list[tuple[str, str]]
 
 
 @require_GET
 @role_required(Role.VIEWER)
 def list_rules(request: HttpRequest) -> HttpResponse:
-    """Every property rule: what it is, where it comes from, whether it is asked."""
-    rules = queries.rules_in_use()
+    """Every property rule: what it is, where it comes from, whether it is asked, how many people have a value."""
+    found = queries.rules_in_use()
+    covered = coverage.measure([rule.key for rule in found])
     context = {
-        "rules": queries.with_sources(rules),
-        "unique": sum(1 for rule in rules if rule.is_unique),
-        "paused": sum(1 for rule in rules if rule.paused_reason),
+        "rules": [(rule, how, covered.get(rule.key)) for rule, how in queries.with_sources(found)],
+        "unique": sum(1 for rule in found if rule.is_unique),
+        "paused": sum(1 for rule in found if rule.paused_reason),
+        "progress": _progress(),
     }
     return answer(request, "properties/list.html", "properties/list.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_progress(request: HttpRequest) -> HttpResponse:
+    """How far asking everyone again has come; htmx asks no more once it has ended."""
+    work = _progress()
+    return render(request, "properties/_progress.html", {"progress": work}, status=200 if work else STOP_POLLING)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """One property: what it is, how it gets its value, who uses it, what does not fit."""
+    rule = _find(rule_id)
+    [(_, how)] = [each for each in queries.with_sources(queries.rules_in_use()) if each[0].pk == rule.pk]
+    context = {
+        "rule": rule,
+        "how": how,
+        "coverage": coverage.measure([rule.key]).get(rule.key),
+        "users": users_of(rule),
+        "filters": [
+            (each["column"], FILTER_WORDS.get(each["operator"], each["operator"]), each.get("value", ""))
+            for each in (rule.column or {}).get("filters", [])
+        ],
+        "progress": _progress(),
+        "is_asked": rule.app is not None and can_be_asked(rule.app),
+    }
+    return render(request, "properties/detail.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def create_rule(request: HttpRequest) -> HttpResponse:
+    """The editor of a new property."""
+    return _edit(request, None)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def edit_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """The editor of a property."""
+    return _edit(request, _find(rule_id))
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def resume_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Ask a paused rule's App again."""
+    rule = _find(rule_id)
+    with telling(request):
+        rules.resume_rule(rule, actor=actor_of(request))
+        messages.success(request, f"{rule} is asked again, for everyone.")
+    return redirect(_address(rule))
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Delete a property that nothing uses, after saying what goes with it."""
+    rule = _find(rule_id)
+    users = users_of(rule)
+    question = Question(
+        f"Delete {rule}?",
+        [
+            *(f"It is in use by {user}: take it out there first." for user in users),
+            "Everyone's value of it is taken away, in the background.",
+            "Events that carry it keep it, and nothing reads it any more.",
+        ],
+        verb="Delete property",
+        back=_address(rule),
+    )
+
+    def delete() -> HttpResponse:
+        rules.delete_rule(rule.pk, actor=actor_of(request))
+        return told(request, f"{rule} was deleted; its values are being taken away.", to=reverse("properties:list"))
+
+    return confirmed(request, question, delete)
+
+
+def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpResponse:
+    do = request.POST.get("do", "save") if request.method == "POST" else "show"
+    values = values_of(request.POST) if do != "show" else values_of_rule(rule) if rule else dict(_NEW)
+    given = request.POST if do == "save" else None
+    if do == "add":
+        values["filters"] = [*values["filters"], {}][:MOST_FILTERS]
+    elif do.startswith("remove-"):
+        values["filters"] = [row for place, row in enumerate(values["filters"]) if do != f"remove-{place}"]
+    form = RuleForm(given, rule=rule, values=values, tables=load_tables(values))
+    if do == "save" and form.is_valid():
+        with form.catching():
+            draft = draft_of(values, rule)
+            if rule is None:
+                made = rules.create_rule(draft, actor=actor_of(request))
+                return told(request, f"The property {made} was made.", to=_address(made))
+            made = rules.update_rule(rule.pk, draft, actor=actor_of(request))
+            return told(request, f"{made} was saved.", to=_address(made))
+    known = queries.rules_in_use()
+    context = {
+        "form": form,
+        "rule": rule,
+        "values": values,
+        "filter_words": FILTER_WORDS.items(),
+        "columns": form.tables.columns(str(values.get("table", ""))),
+        "variables": [each for each in known if rule is None or each.pk != rule.pk],
+        "people": queries.name_people(find_people([], limit=_PEOPLE), known),
+        "shown": _try(values, rule, known) if do == "try" else None,
+    }
+    return render_form(request, "properties/edit.html", context)
+
+
+def _try(values: Mapping[str, Any], rule: ProfilePropertyRule | None, known: list[ProfilePropertyRule]) -> ShownTrial:
+    wanted = values["try_on"]
+    found = queries.search(wanted, known)[:1] if wanted else []
+    if wanted and not found:
+        return _shown(Trial(error=f"Nobody is found by “{wanted}”."), values, known)
+    guid: UUID | None = found[0].pk if found else None
+    try:
+        draft = draft_of(values, rule)
+    except InvalidInput as error:
+        return _shown(Trial(error=error.message, fields=error.fields), values, known)
+    return _shown(try_rule(draft, guid=guid, rule_id=rule.pk if rule else None), values, known)
+
+
+def _shown(trial: Trial, values: Mapping[str, Any], known: list[ProfilePropertyRule]) -> ShownTrial:
+    profile = Profile.objects.filter(pk=trial.guid).first() if trial.guid else None
+    labels = {rule.key: (str(rule), rule) for rule in known}
+    return ShownTrial(
+        trial=trial,
+        person=queries.name_people([profile], known)[0] if profile else None,
+        value="" if trial.value is None else value_text(trial.value, values["type"], is_identity=values["is_unique"]),
+        raw="" if trial.raw is None else str(trial.raw),
+        variables=[
+            (labels[key][0], value_text(value, labels[key][1].type, is_identity=True))
+            for key, value in trial.variables.items()
+            if value is not None
+        ],
+    )
+
+
+def _progress() -> Work | None:
+    return Work.objects.filter(kind=rules.REHYDRATE, state__in=UNFINISHED).order_by("id").first()
+
+
+def _find(rule_id: int) -> ProfilePropertyRule:
+    found = ProfilePropertyRule.objects.exclude(state=RuleState.DELETED).select_related("app", "column_key")
+    return get_object_or_404(found, pk=rule_id)
+
+
+def _address(rule: ProfilePropertyRule) -> str:
+    return reverse("properties:show", args=[rule.pk])

@@ -1,0 +1,239 @@
+"""The pages that change groups: the builder with its live count, manual members, deleting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from core.accounts.models import Role
+from core.accounts.permissions import role_required
+from core.lib.errors import InvalidInput, Refused
+from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
+from core.ui.pages import read_guid
+from core.ui.wording import plural
+from groups import builder, groups_store, queries
+from groups.builder import Draft
+from groups.counting import Counted, LeafCount, count
+from groups.forms import ListForm, NameForm, OneForm
+from groups.models import Group, GroupKind
+from profiles import queries as people_queries
+from profiles import ruleset
+from profiles.finding import Found, find_by_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the rules would take now, or why that is not known. `steps` are the funnel: a rule, and how many go."""
+
+    counted: Counted | None = None
+    problem: str = ""
+    people: Sequence[people_queries.Person] = ()
+    steps: Sequence[tuple[LeafCount, int]] = ()
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def create_calculated(request: HttpRequest) -> HttpResponse:
+    """The builder of a new group."""
+    return _build(request, None)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def create_manual(request: HttpRequest) -> HttpResponse:
+    """A new group without rules."""
+    form = NameForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            name = form.cleaned_data["name"]
+            group = groups_store.create_group(name, kind=GroupKind.MANUAL, actor=actor_of(request))
+            return told(request, f"The group {group} was made. Put people into it.", to=_address(group))
+    return render_form(request, "groups/name.html", {"form": form, "group": None})
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def edit_group(request: HttpRequest, group_id: int) -> HttpResponse:
+    """The builder of a group, or the name of a manual one."""
+    group = get_object_or_404(Group, pk=group_id)
+    if group.kind == GroupKind.CALCULATED:
+        return _build(request, group)
+    form = NameForm(request.POST or None, initial={"name": group.name})
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            group = groups_store.rename_group(group.pk, name=form.cleaned_data["name"], actor=actor_of(request))
+            return told(request, f"The group is called {group} now.", to=_address(group))
+    return render_form(request, "groups/name.html", {"form": form, "group": group})
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def delete_group(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Delete a group that nothing uses, after saying who leaves it."""
+    group = get_object_or_404(Group, pk=group_id)
+    size = queries.count_members([group.pk]).get(group.pk, 0)
+    consequences = [
+        f"{plural(size, 'person leaves', 'people leave')} it.",
+        "The log of who joined and left is kept as long as other logs.",
+    ]
+    question = Question(f"Delete {group}?", consequences, verb="Delete group", back=_address(group))
+
+    def delete() -> HttpResponse:
+        groups_store.delete_group(group.pk, actor=actor_of(request))
+        return told(request, f"The group {group.name} was deleted.", to=reverse("groups:list"))
+
+    return confirmed(request, question, delete)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def recalculate(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Go through everyone again."""
+    group = get_object_or_404(Group, pk=group_id)
+    with telling(request):
+        groups_store.recalculate_group(group.pk, actor=actor_of(request))
+        messages.success(request, "Everyone is gone through again, in the background.")
+    return redirect(_address(group))
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.EDITOR)
+def add_list(request: HttpRequest, group_id: int) -> HttpResponse:
+    """A pasted list for a manual group; lines that name nobody are given back."""
+    group = get_object_or_404(Group, pk=group_id)
+    form = ListForm(request.POST or None, initial={"act": "add"})
+    found, moved = None, 0
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            found = find_by_lines(form.cleaned_data["lines"])
+            act = groups_store.add_members if form.cleaned_data["act"] == "add" else groups_store.remove_members
+            moved = act(group.pk, found.guids, actor=actor_of(request))
+            if not found.unmatched and not found.ambiguous:
+                return told(request, _said(form.cleaned_data["act"], moved, found), to=_address(group))
+    said = _said(form.cleaned_data["act"], moved, found) if found is not None and form.is_valid() else ""
+    left = "\n".join([*found.unmatched, *found.ambiguous]) if found is not None else ""
+    context = {"form": form, "group": group, "found": found if said else None, "said": said, "left": left}
+    return render_form(request, "groups/list_of_people.html", context)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def add_one(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Put one person into a manual group."""
+    group = get_object_or_404(Group, pk=group_id)
+    form = OneForm(request.POST)
+    if form.is_valid():
+        with telling(request):
+            found = find_by_lines(form.cleaned_data["person"])
+            if not found.guids:
+                raise InvalidInput(f"Nobody is found by “{form.cleaned_data['person']}”. Nothing was changed.")
+            joined = groups_store.add_members(group.pk, found.guids, actor=actor_of(request))
+            messages.success(request, "They are in the group now." if joined else "They were in the group already.")
+    else:
+        messages.error(request, "Write who it is: an email address, another identifying value, or a guid.")
+    return redirect(_address(group))
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def remove_one(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Take one person out of a manual group."""
+    group = get_object_or_404(Group, pk=group_id)
+    guid = read_guid(request.POST.get("profile"))
+    with telling(request):
+        if guid is not None and groups_store.remove_members(group.pk, [guid], actor=actor_of(request)):
+            messages.success(request, "They were taken out of the group.")
+    return redirect(_address(group))
+
+
+def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
+    by_key = ruleset.load().by_key
+    do = request.POST.get("do", "save") if request.method == "POST" else "show"
+    if do == "show":
+        saved = group.rules if group is not None else None
+        draft = builder.draft_of(saved, by_key=by_key) if saved else builder.empty_draft()
+        name = group.name if group is not None else ""
+    else:
+        draft, name = builder.read_draft(request.POST, by_key=by_key), request.POST.get("name", "")
+    if do == "add":
+        draft = draft.added()
+    elif do.startswith("remove-") and do.removeprefix("remove-").isdecimal():
+        draft = draft.without(int(do.removeprefix("remove-")))
+    form = NameForm(request.POST if do == "save" else None, initial={"name": name})
+    if do == "save" and form.is_valid():
+        try:
+            saved_group = _save(request, group, form.cleaned_data["name"], draft)
+        except (InvalidInput, Refused) as error:
+            draft = draft.with_problems({key: text for key, text in error.fields.items() if key.startswith("rules")})
+            if "name" in error.fields or not error.fields:
+                form.add_problem(error)
+        else:
+            return told(request, f"{saved_group} was saved. Its members follow in a moment.", to=_address(saved_group))
+    live = _count(draft)
+    context = {
+        "form": form,
+        "group": group,
+        "draft": draft,
+        "rows": [(row, _leaf(live, row.place)) for row in draft.rows],
+        "oob": ",".join(f"#num-{row.place},#none-{row.place}" for row in draft.rows),
+        "properties": builder.properties(by_key.values()),
+        "units": builder.units(),
+        "live": live,
+    }
+    response = render_form(request, "groups/edit.html", context)
+    if do == "save":
+        response.status_code = 422
+    return response
+
+
+def _save(request: HttpRequest, group: Group | None, name: str, draft: Draft) -> Group:
+    actor = actor_of(request)
+    if group is None:
+        return groups_store.create_group(name, kind=GroupKind.CALCULATED, rules=draft.tree(), actor=actor)
+    with transaction.atomic():
+        if name != group.name:
+            groups_store.rename_group(group.pk, name=name, actor=actor)
+        return groups_store.update_rules(group.pk, draft.tree(), actor=actor)
+
+
+def _count(draft: Draft) -> Live:
+    if draft.is_empty:
+        return Live()
+    try:
+        counted = count(draft.tree())
+    except InvalidInput:
+        return Live(problem="The count appears as soon as every rule is complete.")
+    except Refused as error:
+        return Live(problem=error.message)
+    known = people_queries.rules_in_use()
+    before, steps = counted.everyone, []
+    for leaf in counted.leaves:
+        if leaf.left is not None:
+            steps.append((leaf, before - leaf.left))
+            before = leaf.left
+    people = people_queries.name_people(people_queries.by_ids(counted.sample), known)
+    return Live(counted, people=people, steps=steps)
+
+
+def _leaf(live: Live, place: int) -> LeafCount | None:
+    leaves = live.counted.leaves if live.counted is not None else ()
+    return leaves[place] if place < len(leaves) else None
+
+
+def _said(act: str, moved: int, found: Found) -> str:
+    there = len(found.guids) - moved
+    if act == "add":
+        already = f"; {there} {'was' if there == 1 else 'were'} in it already" if there else ""
+        return f"{plural(moved, 'person', 'people')} joined{already}."
+    return f"{plural(moved, 'person', 'people')} left{f'; {there} of them were not in it' if there else ''}."
+
+
+def _address(group: Group) -> str:
+    return reverse("groups:show", args=[group.pk])
