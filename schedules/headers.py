@@ -33,6 +33,37 @@ def match_columns(columns: Sequence[str], *, app_id: int) -> dict[str, str]:
     return found
 
 
+def guess_columns(columns: Sequence[str], *, app_id: int) -> dict[str, str]:
+    """The same where a person looks at it before it counts: of two columns for one property the first is taken."""
+    wanted, _ = _read_names(app_id)
+    found: dict[str, str] = {}
+    for column in columns:
+        key = wanted.get(fold_name(column))
+        if key and key not in found.values():
+            found[column] = key
+    return found
+
+
+def check_mapping(mapping: Mapping[str, str], columns: Sequence[str], *, app_id: int) -> None:
+    """Whether a person's choice can be used for a file with these columns; raises `InvalidInput`."""
+    wanted, unique = _read_names(app_id)
+    keys = list(mapping.values())
+    problems = [f"The file has no column “{column}”." for column in mapping if column not in columns]
+    problems += [f"There is no property “{key}” that files may set." for key in keys if key not in wanted.values()]
+    problems += [
+        f"Two columns would set {key}: choose one of them." for key in sorted(set(keys)) if keys.count(key) > 1
+    ]
+    if not unique.intersection(keys):
+        problems.append("No column says who a row is about: let one of them set a unique property.")
+    if problems:
+        raise InvalidInput(" ".join(problems), {"mapping": " ".join(problems)})
+
+
+def settable_keys(app_id: int) -> set[str]:
+    """The properties that a file of this App may set."""
+    return set(_read_names(app_id)[0].values())
+
+
 def _read_names(app_id: int) -> tuple[Mapping[str, str], set[str]]:
     rules = ProfilePropertyRule.objects.filter(state=RuleState.READY).order_by("id")
     names: dict[str, str] = {}

@@ -88,5 +88,5 @@ class TakenPage:
     def _complete(self, lease: Lease) -> None:
         runs.finish(lease, state=RunState.COMPLETE)
         path = self.run.options.get("path")
-        if path:
+        if path and not runs.has_rejects(self.run.pk):
             transaction.on_commit(lambda: remove_file(path))

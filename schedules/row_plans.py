@@ -14,7 +14,7 @@ from schedules.rows import RowPlan
 def make_plan(run: Run, page: Page, rules: RuleSet) -> RowPlan:
     """The plan for a run's pages while `rules` hold; without columns of its own a schedule goes by their labels."""
     schedule, options = run.schedule, run.schedule.options
-    mapping = dict(schedule.fields.values_list("field", "rule__key"))
+    mapping = dict(run.options.get("mapping") or schedule.fields.values_list("field", "rule__key"))
     if not mapping:
         mapping = match_columns(page.columns, app_id=schedule.app_id)
     table = options.get("table", "")

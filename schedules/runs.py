@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg2.extras import execute_values
@@ -211,6 +212,12 @@ def record_errors(run_id: int, found: Sequence[FoundError]) -> None:
             template="(%s, %s, %s, %s::jsonb)",
             page_size=len(rows),
         )
+
+
+def has_rejects(run_id: int) -> bool:
+    """Whether something in what the run read did not go through, or found nobody."""
+    found = Q(errors__isnull=False) | Q(counters__unlinked__gt=0)
+    return Run.objects.filter(found, pk=run_id).exists()
 
 
 # ---------------------------------------------------------------- inside

@@ -18,8 +18,9 @@ from django.utils import timezone
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.work import leases
 from profiles.models import ProfilePropertyRule, RuleState
-from schedules import checking, timing
+from schedules import checking, ledger, timing
 from schedules.models import Direction, Mode, Run, RunState, Schedule, ScheduleField, ScheduleGroup
 
 
@@ -104,13 +105,34 @@ def update_schedule(schedule_id: int, data: ScheduleData, *, actor: Actor) -> Sc
     return schedule
 
 
+def set_enabled(schedule_id: int, enabled: bool, *, actor: Actor) -> Schedule:
+    """Switch a schedule off, so that nothing starts by itself, or on again. Its App is not asked."""
+    with transaction.atomic():
+        schedule = _lock(schedule_id)
+        before = schedule.enabled
+        if before != enabled:
+            schedule.enabled = enabled
+            schedule.next_at = _first_time(read_data(schedule), timezone.now())
+            schedule.save(update_fields=["enabled", "next_at", "updated_at"])
+            audit.record(
+                "schedule.update", schedule, before={"enabled": before}, after={"enabled": enabled}, actor=actor
+            )
+    return schedule
+
+
 def delete_schedule(schedule_id: int, *, actor: Actor) -> None:
-    """Delete a schedule with its runs; the events and profiles that came of them stay."""
+    """Delete a schedule with its runs, their work and its ledger.
+
+    The events and profiles that came of it stay, and so does what it sent.
+    """
     with transaction.atomic():
         schedule = _lock(schedule_id)
         _refuse_while_running(schedule)
         audit.record("schedule.delete", schedule, before=_for_audit(read_data(schedule)), actor=actor)
+        work_ids = list(Run.objects.filter(schedule=schedule).values_list("work_id", flat=True))
         schedule.delete()
+        leases.forget(work_ids)
+        ledger.forget(schedule_id)
 
 
 def read_data(schedule: Schedule) -> ScheduleData:

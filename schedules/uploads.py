@@ -1,34 +1,39 @@
 """Files that people bring: stored in the upload folder, checked, and imported by a run of their App's own schedule.
 
 The folder (`MEDIA_ROOT`) has to be the same for every web and worker process. A file goes when its run is complete;
-one whose run failed or was stopped stays for a week, so that the run can be retried.
+one whose run failed, was stopped or left something out stays for a week, so that the run can be retried and the rows
+that were left out can be had back. A file that was brought and not started stays as long.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 from uuid import uuid4
 
 from django.conf import settings
+from django.core import signing
 from django.db import transaction
 
 from apps_connectors.connections import connect
 from apps_connectors.models import App
 from core.accounts.actors import Actor
-from core.lib.errors import InvalidInput, NotFound
+from core.lib.errors import InvalidInput, NotFound, Refused
 from plugins import registry
 from plugins.base import ImportsRecords, RetrievesProperties
-from plugins.contracts import PluginError
+from plugins.contracts import BadRow, Page, PluginError
 from schedules import runs, schedules_store
 from schedules.checking import has_source, source_of
-from schedules.headers import match_columns
+from schedules.headers import check_mapping, guess_columns, match_columns
 from schedules.models import Direction, Run, Schedule
 from schedules.schedules_store import ScheduleData
 
 KEPT_SECONDS = 7 * 24 * 3600
+_SALT = "schedules.uploads"
 
 
 def start_upload(app_name: str, file: IO[bytes], *, name: str, actor: Actor) -> Run:
@@ -50,12 +55,85 @@ def start_upload(app_name: str, file: IO[bytes], *, name: str, actor: Actor) -> 
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file that was brought and waits for a person to say what its columns are. `token` names it from outside."""
+
+    app: App
+    path: Path
+    name: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The first rows of a file, and the property that each of its columns is taken for."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    guessed: Mapping[str, str]
+    rejected: Sequence[BadRow]
+    notes: Sequence[str]
+
+
+def keep_file(app_name: str, file: IO[bytes], *, name: str) -> KeptFile:
+    """Store a file to be looked at first. Raises `InvalidInput` when it cannot be read; nothing is kept then."""
+    app = find_app(app_name)
+    path = _store(file, name)
+    try:
+        _read(app, path, limit=1)
+    except BaseException:
+        remove_file(str(path))
+        raise
+    kept = {"app": app.pk, "file": path.name, "name": name[:200]}
+    return KeptFile(app, path, name[:200], signing.dumps(kept, salt=_SALT, compress=True))
+
+
+def find_kept(token: str) -> KeptFile:
+    """The file of a token; raises `NotFound` when it is too old, started already, or of an App that is gone."""
+    try:
+        kept = signing.loads(token, salt=_SALT, max_age=KEPT_SECONDS)
+    except signing.BadSignature:
+        raise NotFound("This upload is not there any more: bring the file again.") from None
+    path, app = _folder() / Path(kept["file"]).name, App.objects.filter(pk=kept["app"]).first()
+    if app is None or not path.is_file():
+        raise NotFound("This upload is not there any more: bring the file again.")
+    return KeptFile(app, path, kept["name"], token)
+
+
+def look_at(kept: KeptFile, *, rows: int) -> Look:
+    """What a kept file holds, as far as its first rows tell."""
+    page = _read(kept.app, kept.path, limit=rows)
+    guessed = guess_columns(page.columns, app_id=kept.app.pk)
+    return Look(page.columns, page.rows, guessed, page.rejected, page.notes)
+
+
+def start_kept(token: str, mapping: Mapping[str, str], *, actor: Actor) -> Run:
+    """Import a kept file with the property that a person chose for each column (columns left out are not saved).
+
+    Raises `InvalidInput` for a mapping that cannot be used, `Refused` while another file of the App is imported.
+    """
+    kept = find_kept(token)
+    check_mapping(mapping, _read(kept.app, kept.path, limit=1).columns, app_id=kept.app.pk)
+    if Run.objects.filter(options__path=str(kept.path)).exists():
+        raise Refused("This file was started already: see its run.")
+    with transaction.atomic():
+        schedule = _schedule_of(kept.app, actor=actor)
+        options = {"path": str(kept.path), "file": kept.name, "mapping": dict(mapping)}
+        return runs.start_run(schedule.pk, trigger="upload", options=options, actor=actor)
+
+
+def apps_that_take_files() -> list[App]:
+    """The Apps a file can be brought to, by name."""
+    return [app for app in App.objects.order_by("name") if _takes_files(app)]
+
+
 def find_app(name: str) -> App:
     """The App of this name that takes files. Raises `NotFound` or `InvalidInput`, naming those that do."""
     app = App.objects.filter(name__iexact=name.strip()).first()
     if app is not None and _takes_files(app):
         return app
-    able = ", ".join(f"“{other}”" for other in App.objects.order_by("name") if _takes_files(other))
+    able = ", ".join(f"“{other}”" for other in apps_that_take_files())
     hint = f"These do: {able}." if able else "Make an App of the type CSV first."
     if app is None:
         raise NotFound(f"There is no App named “{name}” that takes files. {hint}")
@@ -99,13 +177,16 @@ def _store(file: IO[bytes], name: str) -> Path:
 
 
 def _check_file(app: App, path: Path) -> None:
+    match_columns(_read(app, path, limit=1).columns, app_id=app.pk)
+
+
+def _read(app: App, path: Path, *, limit: int) -> Page:
     source = source_of({}, upload=str(path))
     try:
         with connect(app.pk) as connected:
-            page = cast("ImportsRecords", connected).read_page(source, after=None, limit=1)
+            return cast("ImportsRecords", connected).read_page(source, after=None, limit=limit)
     except PluginError as error:
         raise InvalidInput(error.reason, {"file": error.reason}) from None
-    match_columns(page.columns, app_id=app.pk)
 
 
 def _schedule_of(app: App, *, actor: Actor) -> Schedule:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import views
+from schedules import schedule_views, upload_views, views
+from schedules.editing import views as editing
 
 app_name = "schedules"
 urlpatterns = [
     path("", views.list_schedules, name="list"),
+    path("upload/", upload_views.upload, name="upload"),
+    path("upload/<str:token>/", upload_views.upload_file, name="upload_file"),
+    path("times/", editing.show_times, name="times"),
+    path("new/<slug:direction>/", editing.choose_app, name="choose_app"),
+    path("new/<slug:direction>/<int:app_id>/", editing.create, name="create"),
+    path("<int:schedule_id>/", schedule_views.show_schedule, name="show"),
+    path("<int:schedule_id>/edit/", editing.edit, name="edit"),
+    path("<int:schedule_id>/run/", schedule_views.run_now, name="run"),
+    path("<int:schedule_id>/switch/", schedule_views.switch, name="switch"),
+    path("<int:schedule_id>/resume/", schedule_views.resume, name="resume"),
+    path("<int:schedule_id>/delete/", schedule_views.delete, name="delete"),
     path("of-profile/<uuid:guid>/", views.show_exports_of_profile, name="of_profile"),
     path("of-group/<int:group_id>/", views.show_exports_of_group, name="of_group"),
 ]
