@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/", include("schedules.run_urls")),
     path("", include("pipeline.api_urls")),
     path("", include("schedules.api_urls")),
+    path("", include("schedules.outbound.api_urls")),
     path("", include("groups.api_urls")),
     path("", include("profiles.api_urls")),
     path("", include("apps_connectors.api_urls")),
