@@ -1,7 +1,8 @@
 """The ledger: what each destination holds of each profile, and what it is owed. The only writer of `ExportRecord`.
 
 Called by `schedules/exporting.py`, always in a transaction that holds the lease of the schedule's run: so there is one
-writer for each schedule at a time, and a worker that lost its lease writes nothing.
+writer for each schedule at a time, and a worker that lost its lease writes nothing. When a schedule is deleted, which
+no run outlives, `schedules_store` has its rows removed.
 
 Every key at a destination has at most one profile that answers for it. When a key passes to another profile, what
 stands there passes with it (`hand_over`): so no removal is ever sent for a key that someone else stands for, and
@@ -129,6 +130,11 @@ def apply_decisions(schedule_id: int, *, run_id: int) -> None:
 def count_owed(schedule_id: int) -> int:
     """How many profiles the destination is owed something for, due now or later."""
     return ExportRecord.objects.filter(schedule_id=schedule_id, next_at__isnull=False).count()
+
+
+def forget(schedule_id: int) -> None:
+    """Remove every row of a schedule that is being deleted, in that transaction. What the destination holds stays."""
+    ExportRecord.objects.filter(schedule_id=schedule_id).delete()
 
 
 def has_due(schedule_id: int) -> bool:

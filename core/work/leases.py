@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -171,6 +171,11 @@ def cancel(kind: str, subject: str) -> None:
     Work.objects.filter(kind=kind, subject=subject, state__in=UNFINISHED).update(
         state=WorkState.STOPPED, token=None, lease_until=None, finished_at=Now()
     )
+
+
+def forget(work_ids: Iterable[int]) -> None:
+    """Remove ended work that nothing names any more, in the caller's transaction."""
+    Work.objects.filter(pk__in=list(work_ids)).exclude(state__in=UNFINISHED).delete()
 
 
 def run_slice(kind: str, step: Callable[[Lease], bool]) -> bool:

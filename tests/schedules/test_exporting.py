@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM
+from core.work.models import Work
 from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, ProfileExport, Reject, Retry
 from profiles.models import Profile
 from schedules import exporting, runs, schedules_store
@@ -542,3 +545,16 @@ def test_an_export_that_runs_is_not_due(world: World) -> None:
     schedule = world.export(after_changes=True)
     start(schedule)
     assert exporting.find_due() == []
+
+
+def test_a_deleted_schedule_leaves_no_ledger_and_no_work_and_other_schedules_keep_theirs(world: World) -> None:
+    world.people(ALICE, BOB)
+    gone, other = world.export(), world.export("other")
+    export(gone)
+    export(other)
+    schedules_store.delete_schedule(gone.pk, actor=SYSTEM)
+    assert set(ExportRecord.objects.values_list("schedule_id", flat=True)) == {other.pk}
+    assert ExportRecord.objects.count() == 2
+    assert set(Work.objects.filter(kind="export").values_list("run__schedule_id", flat=True)) == {other.pk}
+    call_command("check_integrity", stdout=StringIO())
+    assert len(shelf().rows) == 2  # what was sent stays there

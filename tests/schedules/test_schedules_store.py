@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from apps_connectors.models import App
@@ -15,6 +17,7 @@ from core.accounts import project
 from core.accounts.actors import SYSTEM
 from core.accounts.models import AuditEntry
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.work.models import Work
 from groups.models import Group, GroupKind
 from schedules import runs, schedules_store
 from schedules.models import Run, Schedule
@@ -172,8 +175,11 @@ def test_a_deleted_schedule_is_gone_with_its_runs(shop: Shop, warehouse: App) ->
     schedule = make(warehouse)
     shop.add_users(3)
     import_all(schedule)
+    assert Work.objects.filter(kind="import").exists()
     delete_schedule(schedule.pk, actor=SYSTEM)
     assert not Run.objects.exists()
+    assert not Work.objects.filter(kind="import").exists()
+    call_command("check_integrity", stdout=StringIO())
     with pytest.raises(NotFound):
         delete_schedule(schedule.pk, actor=SYSTEM)
 

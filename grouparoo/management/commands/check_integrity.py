@@ -44,6 +44,10 @@ CHECKS: dict[str, str] = {
         "select count(*) from subscription s where not exists (select from work w where w.kind = 'outbound'"
         " and w.subject = s.id::text and w.state in ('pending', 'running'))"
     ),
+    "work whose run does not exist": (
+        "select count(*) from work w where w.kind in ('import', 'export')"
+        " and not exists (select from run r where r.work_id = w.id)"
+    ),
     "identities that are not the profile's value": (
         "select count(*) from profile_identity i join profile p on p.guid = i.profile_id"
         " join profile_property_rule r on r.id = i.rule_id"
