@@ -11,6 +11,7 @@ from django.core import checks
 from django.db import DatabaseError, connections
 
 from grouparoo.environment import read_text
+from plugins import registry
 
 LEAST_VERSION = 150000
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "[::1]"}
@@ -41,6 +42,20 @@ def check_https(*, app_configs: Sequence[AppConfig] | None, **options: Any) -> l
             hint="Serve it over https and set HTTPS=true (and BEHIND_PROXY=true behind a proxy that ends TLS).",
             id="grouparoo.W003",
         )
+    ]
+
+
+@checks.register
+def check_plugins(*, app_configs: Sequence[AppConfig] | None, **options: Any) -> list[checks.CheckMessage]:
+    """A plugin by someone else that cannot be used is left out: nothing else is harmed, but people should know."""
+    return [
+        checks.Warning(
+            f"The plugin {plugin.name} of the package {plugin.package or plugin.value} cannot be used:"
+            f" {plugin.problem}",
+            hint="Install a version that works, or uninstall the package. Apps of its types keep their settings.",
+            id="grouparoo.W010",
+        )
+        for plugin in registry.broken()
     ]
 
 

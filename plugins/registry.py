@@ -18,6 +18,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
+from core.lib.errors import Refused
 from plugins.base import CAPABILITIES, App, ExportsProfiles, ForwardsEvents
 from plugins.contracts import AppSpec, Option, OptionKind, SyncMode
 
@@ -50,7 +51,7 @@ class InvalidPlugin(Exception):
     """A plugin breaks the contract; the text says where."""
 
 
-class UnknownApp(LookupError):
+class UnknownApp(Refused, LookupError):
     """No installed plugin offers an App type of this key."""
 
 
@@ -82,7 +83,9 @@ def get(key: str) -> type[App]:
     try:
         return _load().apps[key]
     except KeyError:
-        raise UnknownApp(f"No installed plugin offers an App of the type {key}.") from None
+        raise UnknownApp(
+            f"No installed plugin offers an App of the type {key}. Install its plugin again; its settings are kept."
+        ) from None
 
 
 def all_apps() -> tuple[type[App], ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from grouparoo import checks
 from plugins import registry
 from plugins.base import App, ExportsProfiles, TestsConnection
 from plugins.contracts import AppSpec, Option, OptionKind, Outcome, ProfileExport, SyncMode, Target, TestResult
@@ -158,6 +160,23 @@ def test_a_broken_installed_plugin_is_told_and_harms_nothing(install: Callable[.
     assert "already" in reasons["clashing"]
     assert "already" in reasons["twins"]
     assert len(reasons) == 6
+
+
+def test_a_broken_installed_plugin_is_a_warning_of_the_checks(install: Callable[..., None]) -> None:
+    install(f"{__name__}:Unfinished", f"{__name__}:Shelf")
+    (warning,) = checks.check_plugins(app_configs=None)
+    assert warning.id == "grouparoo.W010"
+    assert "lacks test" in warning.msg
+
+
+def test_a_plugin_that_ends_the_process_when_imported_is_left_out(
+    install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "plugin_that_exits.py").write_text("raise SystemExit('no')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    install("plugin_that_exits:App", f"{__name__}:Shelf")
+    assert [plugin.problem for plugin in registry.broken()] == ["SystemExit: no"]
+    assert registry.get("shelf") is Shelf
 
 
 def test_a_broken_built_in_plugin_fails_the_start(
