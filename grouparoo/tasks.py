@@ -21,6 +21,7 @@ WORK = {
     "outbound": "outbound",
     "group": "groups",
     "rehydrate": "rehydrate",
+    project.ZONE_WORK: "time_zone",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
 

@@ -22,6 +22,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "groups": ("groups.recalculate", "groups"),
     "rehydrate": ("pipeline.refresh_everyone", "default"),
     "boundaries": ("groups.sweep_boundaries", "groups"),
+    "time_zone": ("groups.follow_time_zone", "groups"),
 }
 
 # task -> (seconds, queue)

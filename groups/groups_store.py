@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import ProtectedError
+from django.db.models import F, ProtectedError
 from django.db.models.functions import Now
 
 from core.accounts import audit, project
@@ -22,7 +22,7 @@ from groups.models import Group, GroupKind, GroupRuleUse
 from groups.sentence import say_tree
 from groups.tree import Node, read_tree, write_tree
 from profiles import ruleset
-from profiles.models import ProfilePropertyRule
+from profiles.models import ProfilePropertyRule, ValueTypeName
 from profiles.rules import set_timed
 
 MAX_NAME = 200
@@ -101,6 +101,22 @@ def recalculate_group(group_id: int, *, actor: Actor) -> None:
             raise Refused("A manual group is not calculated.")
         recalculation.start(group.pk, version=group.rules_version)
         audit.record("group.recalculate", group, actor=actor)
+
+
+def recalculate_dated_groups(*, actor: Actor) -> int:
+    """Recalculate the groups that ask for dates, as days and months begin at other moments now; how many.
+
+    Counts as a change of their rules, so that a recalculation under way begins anew.
+    """
+    asked = Group.objects.filter(kind=GroupKind.CALCULATED, rule_uses__rule__type=ValueTypeName.DATE)
+    with transaction.atomic():
+        groups = list(Group.objects.select_for_update(no_key=True).filter(pk__in=asked.values("pk")).order_by("pk"))
+        dated = {group.pk: _dated_rules(group) for group in groups}
+        Group.objects.filter(pk__in=dated).update(rules_version=F("rules_version") + 1)
+        for group in groups:
+            recalculation.start(group.pk, version=group.rules_version + 1, dated=dated[group.pk])
+            audit.record("group.recalculate", group, actor=actor)
+    return len(groups)
 
 
 def delete_group(group_id: int, *, actor: Actor) -> None:

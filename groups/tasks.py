@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from core.work.wake import wake
-from groups import boundaries, membership, recalculation
+from groups import boundaries, membership, recalculation, time_zone
 
 
 @shared_task(name="groups.recalculate")
@@ -25,3 +25,9 @@ def sweep_boundaries() -> None:
 def record_sizes() -> None:
     """Write down today's sizes of all groups."""
     membership.record_sizes()
+
+
+@shared_task(name="groups.follow_time_zone")
+def follow_time_zone() -> None:
+    """Recalculate what a new time zone changes."""
+    time_zone.follow()

@@ -8,19 +8,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import phonenumbers
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from core.accounts import audit
 from core.accounts.actors import Actor
 from core.accounts.models import Project
 from core.lib.errors import InvalidInput
+from core.work import leases
 
 CACHE_SECONDS = 5.0
+ZONE_WORK = "time_zone"  # the kind of work that a change of the time zone leaves to `groups`
 
 # Values that programs and people put where they have none, and that so many people would share.
 NEVER_IDENTIFY = ("null", "none", "nan", "undefined", "unknown", "anonymous", "n/a", "test@test.com")
@@ -86,6 +90,9 @@ def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
             setattr(project, field, value)
         if _seen(project) != before:
             project.save()
+            if project.time_zone != before["time_zone"]:
+                later = timezone.now() + timedelta(seconds=2 * CACHE_SECONDS)  # when every process knows of it
+                leases.enqueue(kind=ZONE_WORK, subject=project.time_zone, at=later)
             audit.record("project.update", project, before=before, after=_seen(project), actor=actor)
         transaction.on_commit(forget)
     return _freeze(project)
