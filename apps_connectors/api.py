@@ -178,9 +178,9 @@ class Tables(Endpoint):
 
 
 class SampleRows(Endpoint):
-    """A few rows of one App."""
+    """A few rows of one App: personal data as it stands there, so for those who set Apps up."""
 
-    required_scope = "apps:read"
+    required_scope = "apps:write"
 
     @operation("read_sample", query=SampleQuery, answers=SampleAnswer)
     def get(self, request: Request, app_id: int) -> Response:

@@ -93,6 +93,19 @@ def delete_app(app_id: int, *, actor: Actor) -> None:
         raise Refused(f"This App is used by {', '.join(users[:_USERS_NAMED])}{more}. Change these first.") from None
 
 
+def set_paused(app_id: int, paused: bool, *, actor: Actor) -> App:
+    """Pause an App: no schedule of it runs and nothing is sent to it. Or let it go on. Twice changes nothing."""
+    with transaction.atomic():
+        app = _lock(app_id)
+        if (app.paused_at is not None) != paused:
+            before = {"paused_at": app.paused_at}
+            app.paused_at = timezone.now() if paused else None
+            App.objects.filter(pk=app.pk).update(paused_at=app.paused_at)  # open connections stay good
+            after = {"paused_at": app.paused_at}
+            audit.record("app.pause" if paused else "app.resume", app, before=before, after=after, actor=actor)
+    return app
+
+
 def test_app(app_id: int) -> TestResult:
     """Try the connection now and keep the answer with the App. Never raises for a tool that cannot be reached."""
     if not App.objects.filter(pk=app_id).exists():

@@ -1,15 +1,30 @@
-"""What the page of Apps shows. Options and secrets are not among it."""
+"""What the pages of Apps show. Secrets are never among it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
+from apps_connectors import samples
+from apps_connectors.forms import Loaded
 from apps_connectors.models import App
-from apps_connectors.queries import find_spec
+from apps_connectors.queries import find_spec, show_options
+from core.lib.errors import NotFound, Refused
+from core.ui import icons
+from core.ui.wording import plural
+from plugins import registry
+from plugins.base import ExportsProfiles, ForwardsEvents, GivesSamples, ImportsRecords, RetrievesProperties
+from plugins.contracts import AppSpec, Option, OptionKind
 
-_ICONS = {"csv": "file-text", "demo": "zap"}
+_SPARE_ICON = "plug"
+_CAN: tuple[tuple[type, str, str], ...] = (
+    (ImportsRecords, "import", "download"),
+    (RetrievesProperties, "properties", "list"),
+    (ExportsProfiles, "export", "upload"),
+    (ForwardsEvents, "events", "zap"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,40 +37,124 @@ class ShownApp:
     word: str
     icon: str
     used_by: str
+    is_installed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An App type in the catalogue. `can` is pairs of a word and an icon."""
+
+    spec: AppSpec
+    icon: str
+    can: tuple[tuple[str, str], ...]
 
 
 def list_apps() -> list[ShownApp]:
     """Every App by name, with one statement."""
-    apps = App.objects.annotate(
+    return [_show(app) for app in _counted().order_by("name")]
+
+
+def find_app(app_id: int) -> ShownApp:
+    """One App. Raises NotFound."""
+    app = _counted().filter(pk=app_id).first()
+    if app is None:
+        raise NotFound("There is no such App.")
+    return _show(app)
+
+
+def catalogue() -> list[Offer]:
+    """Every App type that can be connected, by label."""
+    return [offer(app.spec) for app in registry.all_apps()]
+
+
+def offer(spec: AppSpec) -> Offer:
+    """One App type as the catalogue shows it."""
+    kind = registry.get(spec.key)
+    return Offer(spec, icon_of(spec), tuple((word, icon) for base, word, icon in _CAN if issubclass(kind, base)))
+
+
+def icon_of(spec: AppSpec | None) -> str:
+    """The icon that a plugin names, if there is one of that name."""
+    return spec.icon if spec and icons.exists(spec.icon) else _SPARE_ICON
+
+
+def options_in_words(app: App) -> list[tuple[str, str]]:
+    """Label and value of every option that is set; a secret shows that it is set and nothing else."""
+    spec = find_spec(app)
+    shown = show_options(app)
+    if spec is None:
+        return [(key, str(value)) for key, value in shown.items()]
+    known = ((option, shown.get(option.key)) for option in spec.options)
+    return [(option.label, _in_words(option, value)) for option, value in known if value not in (None, "")]
+
+
+def has_samples(app: App) -> bool:
+    """Whether its type can show tables and rows."""
+    try:
+        return issubclass(registry.get(app.type), GivesSamples)
+    except registry.UnknownApp:
+        return False
+
+
+def load_choices(app: App, spec: AppSpec) -> dict[str, Loaded]:
+    """The choices that the tool itself gives for an App's options, asked now."""
+    found = {}
+    for option in spec.options:
+        if option.kind is OptionKind.LOADED_CHOICE:
+            found[option.key] = _load(app, option)
+    return found
+
+
+def _load(app: App, option: Option) -> Loaded:
+    try:
+        choices = tuple(samples.list_choices(app.pk, option.key))
+    except Refused as error:
+        return Loaded(problem=error.message)
+    current = app.options.get(option.key)
+    if current and current not in dict(choices):
+        choices = (*choices, (current, f"{current}, which the tool no longer has"))
+    return Loaded(choices)
+
+
+def _counted() -> QuerySet[App, Any]:
+    return App.objects.annotate(
         rule_count=Count("rules", filter=~Q(rules__state="deleted"), distinct=True),
         import_count=Count("schedules", filter=Q(schedules__direction="import"), distinct=True),
         export_count=Count("schedules", filter=Q(schedules__direction="export"), distinct=True),
+        subscription_count=Count("subscriptions", distinct=True),
     )
-    return [
-        _show(app, imports=app.import_count, exports=app.export_count, rules=app.rule_count)
-        for app in apps.order_by("name")
-    ]
 
 
-def _show(app: App, *, imports: int, exports: int, rules: int) -> ShownApp:
+def _show(app: Any) -> ShownApp:
     if app.paused_at is not None:
         look, word = "wait", "Paused"
     elif app.test_ok is None:
         look, word = "off", "Not tested yet"
     else:
         look, word = ("ok", "Healthy") if app.test_ok else ("bad", "Does not answer")
-    uses = ((imports, "import schedule"), (exports, "export schedule"), (rules, "property"))
-    used_by = ", ".join(f"{count} {_many(word) if count != 1 else word}" for count, word in uses if count)
+    uses = (
+        (app.import_count, "import schedule", "import schedules"),
+        (app.export_count, "export schedule", "export schedules"),
+        (app.rule_count, "property", "properties"),
+        (app.subscription_count, "event subscription", "event subscriptions"),
+    )
     spec = find_spec(app)
     return ShownApp(
         app=app,
         kind=spec.label if spec else f"{app.type}, whose plugin is not installed",
         look=look,
         word=word,
-        icon=_ICONS.get(app.type, "database"),
-        used_by=used_by or "Nothing uses it yet",
+        icon=icon_of(spec),
+        used_by=", ".join(plural(count, one, many) for count, one, many in uses if count),
+        is_installed=spec is not None,
     )
 
 
-def _many(word: str) -> str:
-    return "properties" if word == "property" else f"{word}s"
+def _in_words(option: Option, value: Any) -> str:
+    if option.kind is OptionKind.SECRET:
+        return "is kept, never shown"
+    if option.kind is OptionKind.CHOICE:
+        return dict(option.choices).get(value, str(value))
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    return str(value)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
+
 from apps_connectors.models import App
 from apps_connectors.options import mask
 from core.lib.errors import NotFound
+from core.lib.secrets import UnreadableSecrets, decrypt
 from plugins import registry
-from plugins.contracts import AppSpec, OptionKind
+from plugins.contracts import AppSpec
 
 
 def get_app(app_id: int) -> App:
@@ -30,6 +33,12 @@ def find_spec(app: App) -> AppSpec | None:
 
 def show_options(app: App) -> Mapping[str, Any]:
     """The options by key, with the mask in place of the secrets."""
-    spec = find_spec(app)
-    secret = [option.key for option in spec.options if option.kind is OptionKind.SECRET] if spec else []
-    return mask(app.options, secret if app.secrets else [])
+    return mask(app.options, kept_secrets(app))
+
+
+def kept_secrets(app: App) -> frozenset[str]:
+    """Which secret options are set; none when the key that encrypted them is lost, as they are of no use then."""
+    try:
+        return frozenset(decrypt(app.secrets, settings.GROUPAROO_SECRET_KEYS))
+    except UnreadableSecrets:
+        return frozenset()

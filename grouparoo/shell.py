@@ -7,8 +7,10 @@ from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
+from core.accounts.models import Role
+from core.accounts.permissions import has_role
 from core.ui.pages import wants_fragment
 from core.ui.wording import number
 
@@ -25,6 +27,15 @@ select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_re
 """
 
 
+# What only admins see: label, icon, namespace.
+_ADMINS = (
+    ("Team", "users", "team"),
+    ("API keys", "key-round", "api_keys"),
+    ("Audit log", "scroll-text", "audit_log"),
+    ("Settings", "sliders-horizontal", "settings"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NavItem:
     """One entry of the sidebar. `count_label` follows the count for screen readers."""
@@ -35,6 +46,14 @@ class NavItem:
     is_current: bool
     count: str = ""
     count_label: str = ""
+
+
+def _when_there(name: str) -> list[str]:
+    """The name, when an address of that name is installed."""
+    try:
+        return [reverse(name)]
+    except NoReverseMatch:
+        return []
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -52,6 +71,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         current = here == place or (place == "home" and request.path == url)
         return NavItem(label, icon, url, current, count, count_label)
 
+    is_admin = has_role(user, Role.ADMIN)
     about = "" if exact else "about "
     return {
         "project_name": name or "Grouparoo",
@@ -69,6 +89,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
                 item("Apps", "plug", "apps", number(apps)),
                 item("Schedules", "clock", "schedules", number(schedules)),
                 item("Runs", "refresh-cw", "runs", number(running) if running else "", " running"),
+                *(item("Outbound events", "send", "subscriptions") for _ in _when_there("subscriptions:list")),
             ],
+            [item("Marketplace", "blocks", "marketplace"), *(item(*entry) for entry in _ADMINS if is_admin)],
         ],
     }

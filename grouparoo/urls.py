@@ -9,11 +9,13 @@ from grouparoo.home import show_home
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", show_home, name="home"),
     path("", include("core.ui.urls")),
+    path("", include("core.ui.team_urls")),
     path("profiles/", include("pipeline.urls")),
     path("properties/", include("profiles.urls")),
     path("groups/", include("groups.urls")),
     path("events/", include("pipeline.event_urls")),
     path("apps/", include("apps_connectors.urls")),
+    path("marketplace/", include("apps_connectors.marketplace_urls")),
     path("schedules/", include("schedules.urls")),
     path("runs/", include("schedules.run_urls")),
     path("", include("pipeline.api_urls")),

@@ -20,8 +20,6 @@ from groups import counting, groups_store, pages, queries
 from groups.models import Group, GroupKind, GroupMember, GroupMembershipChange
 from groups.operators import OPERATORS, Argument
 from profiles.models import ValueTypeName
-from profiles.profile_answers import ProfileAnswer, show_profile
-from profiles.queries import by_ids
 
 MOST_MEMBERS = 10_000  # that one request may add or remove
 _EXAMPLE = 'Such as {"match": "all", "rules": [{"property": "ltv", "operator": "greater_than", "value": 0}]}.'
@@ -168,10 +166,10 @@ class CountRules(Endpoint):
 
 
 class MemberAnswer(serializers.Serializer[Any]):
-    """A person in a group."""
+    """A person in a group; what is known of them is read as a profile."""
 
-    profile = ProfileAnswer()
-    since = serializers.DateTimeField()
+    profile_id = serializers.UUIDField()
+    since = serializers.DateTimeField(source="created_at")
 
 
 class MembersBody(Body):
@@ -204,7 +202,7 @@ class Members(Endpoint):
 
     @operation("list_members", query=PageQuery, answers=MemberAnswer, is_page=True)
     def get(self, request: Request, group_id: int) -> Response:
-        """Members with all their properties, those whose profile is the latest first."""
+        """Members, those whose profile is the latest first. Whole profiles: list profiles by group."""
         group = find_group(group_id)
         read_query(request, PageQuery)
         found = GroupMember.objects.filter(group=group)
@@ -316,13 +314,8 @@ def show_moves(moves: Sequence[GroupMembershipChange]) -> Any:
     return MoveAnswer(moves, many=True).data
 
 
-def _show_members(members: Sequence[GroupMember]) -> list[dict[str, Any]]:
-    profiles = {profile.pk: profile for profile in by_ids([member.profile_id for member in members])}
-    return [
-        {"profile": show_profile(profiles[member.profile_id]), "since": member.created_at}
-        for member in members
-        if member.profile_id in profiles
-    ]
+def _show_members(members: Sequence[GroupMember]) -> Any:
+    return [MemberAnswer(member).data for member in members]
 
 
 def _show_operator(operator: Any) -> dict[str, Any]:

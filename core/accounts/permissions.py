@@ -1,7 +1,7 @@
 """Who may do what: the order of the roles, the scopes of API keys, and the check of a page's role.
 
 Doors (pages, API, commands) check; the functions behind them do not. A page without `role_required` or an endpoint
-without `required_scope` is found by `tests/api/test_permissions.py`.
+without `required_scope` is found by `tests/permissions/test_matrix.py`.
 """
 
 from __future__ import annotations

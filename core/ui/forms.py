@@ -64,6 +64,11 @@ class ProductForm(forms.Form):
         for field in self.fields.values():
             dress(field)
 
+    def add_field(self, name: str, field: forms.Field) -> None:
+        """Add a field that only this form has, at its end."""
+        self.fields[name] = field
+        dress(field)
+
     @contextmanager
     def catching(self, names: Mapping[str, str] | None = None) -> Iterator[None]:
         """Turn what the domain refuses into errors of this form.
@@ -87,7 +92,7 @@ class ProductForm(forms.Form):
 
 
 def dress(field: forms.Field) -> None:
-    """Give a field's control the product's look. For fields that are added to a form after it was made."""
+    """Give a field's control the product's look."""
     widget = field.widget
     if not isinstance(widget, _PLAIN_BOX):
         classes = [*str(widget.attrs.get("class", "")).split(), "field"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any
 
-import lucide
 from django import template
 from django.contrib.auth.models import AnonymousUser
 from django.forms import BaseForm
@@ -15,11 +13,11 @@ from django.forms.boundfield import BoundField
 from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from core.accounts.models import User
 from core.accounts.permissions import has_role
-from core.ui import charts, code, forms, slots, wording
+from core.ui import charts, code, forms, icons, slots, wording
 
 register = template.Library()
 
@@ -37,19 +35,10 @@ _LOOKS = {"wait": "warn", "off": "idle", "in": "ok", "out": "idle"}
 _LONG = 160  # characters of an example on a page
 
 
-@lru_cache(maxsize=256)
-def _icon(name: str, look: str) -> str:
-    return str(
-        lucide._render_icon(  # noqa: SLF001  what the package's own template tag calls
-            name, 16, **{"class": look, "stroke_width": "1.5", "aria_hidden": "true", "focusable": "false"}
-        )
-    )
-
-
 @register.simple_tag
 def icon(name: str, look: str = "icon") -> SafeString:
     """A lucide icon, 16 px, hidden from screen readers: the word beside it says the same."""
-    return mark_safe(_icon(name + "", look + ""))  # noqa: S308  the package's own drawing
+    return icons.draw(name + "", look + "")
 
 
 @register.simple_tag

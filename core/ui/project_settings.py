@@ -1,0 +1,127 @@
+"""The settings page: what the team decides, and the switch that stops everything that leaves. For admins."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+import phonenumbers
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from core.accounts import project
+from core.accounts.models import Role
+from core.accounts.permissions import role_required
+from core.accounts.project import ProjectSettings
+from core.ui.forms import ProductForm, actor_of, render_form, told
+
+
+def _zones() -> list[tuple[str, str]]:
+    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
+    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names)]
+
+
+def _regions() -> list[tuple[str, str]]:
+    codes = sorted(phonenumbers.SUPPORTED_REGIONS)
+    return [(code, f"{code} (+{phonenumbers.country_code_for_region(code)})") for code in codes]
+
+
+class SettingsForm(ProductForm):
+    """What the team decides."""
+
+    name = forms.CharField(label="Name", max_length=200, help_text="Of your shop or company; it stands on every page.")
+    time_zone = forms.ChoiceField(
+        label="Time zone", choices=_zones, help_text="Days begin here, and every time on the pages is shown in it."
+    )
+    phone_region = forms.ChoiceField(
+        label="Phone region", choices=_regions, help_text="For phone numbers that are written without a country."
+    )
+    blocked_values = forms.CharField(
+        label="Values that never identify anyone",
+        required=False,
+        widget=forms.Textarea({"rows": 6, "spellcheck": "false"}),
+        help_text="One on each line. Two people who share such a value stay two people.",
+    )
+    event_retention_days = forms.IntegerField(label="Days that events are kept", min_value=7)
+    log_retention_days = forms.IntegerField(
+        label="Days that logs are kept", min_value=7, help_text="What changed for whom, and who joined and left."
+    )
+    guard_share = forms.FloatField(
+        label="Guard: share in percent",
+        min_value=0.1,
+        max_value=100,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text="A pass that would blank or remove more than this share of what is there halts and asks a person.",
+    )
+    guard_minimum = forms.IntegerField(
+        label="Guard: at least", min_value=1, help_text="Fewer values or people than this never halt a pass."
+    )
+
+    def __init__(self, data: Any, *, current: ProjectSettings) -> None:
+        super().__init__(data, initial=_shown(current))
+        if str(current.time_zone) not in dict(_zones()):
+            zones = forms.ChoiceField(label="Time zone", choices=[(str(current.time_zone),) * 2, *_zones()])
+            self.add_field("time_zone", zones)
+
+    def changes(self) -> dict[str, Any]:
+        """What was given, as `project.update` takes it."""
+        given = dict(self.cleaned_data)
+        given["blocked_values"] = given["blocked_values"].splitlines()
+        given["guard_share"] = given["guard_share"] / 100
+        return given
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.ADMIN)
+def edit_settings(request: HttpRequest) -> HttpResponse:
+    """See and change the settings."""
+    project.forget()  # another process may have changed them
+    current = project.current()
+    form = SettingsForm(request.POST or None, current=current)
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            project.update(form.changes(), actor=actor_of(request))
+            return told(request, "The settings are saved.", to=reverse("settings:list"))
+    return render_form(request, "accounts/settings.html", {"form": form, "current": current})
+
+
+class StopForm(ProductForm):
+    """Why nothing leaves."""
+
+    reason = forms.CharField(label="Why", max_length=300, required=False, help_text="Everyone sees it below the menu.")
+
+
+@require_http_methods(["GET", "POST"])
+@role_required(Role.ADMIN)
+def stop_sending(request: HttpRequest) -> HttpResponse:
+    """Stop every export and outbound event, until someone starts them again."""
+    form = StopForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            changes = {"sending_stopped": True, "sending_stopped_reason": form.cleaned_data["reason"]}
+            project.update(changes, actor=actor_of(request))
+            return told(request, "Sending is stopped: nothing leaves.", to=reverse("settings:list"))
+    return render_form(request, "accounts/stop_sending.html", {"form": form})
+
+
+@require_POST
+@role_required(Role.ADMIN)
+def start_sending(request: HttpRequest) -> HttpResponse:
+    """Let things leave again; what was owed meanwhile goes first."""
+    project.update({"sending_stopped": False, "sending_stopped_reason": ""}, actor=actor_of(request))
+    return told(request, "Sending is on again. What was owed meanwhile goes now.", to=reverse("settings:list"))
+
+
+def _shown(current: ProjectSettings) -> dict[str, Any]:
+    return {
+        "name": current.name,
+        "time_zone": str(current.time_zone),
+        "phone_region": current.phone_region,
+        "blocked_values": "\n".join(sorted(current.blocked_values)),
+        "event_retention_days": current.event_retention_days,
+        "log_retention_days": current.log_retention_days,
+        "guard_share": f"{current.guard_share * 100:g}",
+        "guard_minimum": current.guard_minimum,
+    }
