@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import core.lib.ordered_json
 import django.db.models.deletion
 import django.db.models.functions.text
 from django.db import migrations, models
+
+import core.lib.ordered_json
 
 
 class Migration(migrations.Migration):
