@@ -146,7 +146,7 @@ def make_world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Install the App type and make what an export needs."""
     loaded = registry._load()
     apps: Mapping[str, type[App]] = {**loaded.apps, "memory": Memory, "careful": Careful}
-    monkeypatch.setattr(registry, "_load", lambda: registry._Loaded(apps, loaded.broken))
+    monkeypatch.setattr(registry, "_load", lambda: registry._Loaded(apps, loaded.plugins))
     connections.close_all()
     Memory.shelves.clear()
     rules = {
