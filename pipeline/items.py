@@ -13,9 +13,9 @@ from core.lib.clock import from_us, to_us
 from core.lib.json import NotStorable, dumps
 from events import store
 from events.envelope import InboundEvent, event_key
-from profiles.properties import type_payload
+from profiles.properties import savable, type_payload
 from profiles.resolution import Arrival
-from profiles.ruleset import RuleSet
+from profiles.ruleset import Rule, RuleSet
 
 AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than this counts as the arrival
 
@@ -54,6 +54,7 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
     ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
     keys = [None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch]
     seen = store.taken_keys(key for key in keys if key is not None)
+    rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
     items = []
     for index, (event, key) in enumerate(zip(batch, keys, strict=True)):
         if key is not None:
@@ -68,12 +69,13 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
             result.errors.append((index, "not storable", f"The event {reason}."))
             continue
         event_id = event.id or ids[2 * index]
+        kind = (event.saves, tuple(event.carried or ()))
+        if kind not in rules_of:
+            rules_of[kind] = savable(ruleset, saves=event.saves, answered=kind[1])
         arrival = Arrival(
             cause=f"event:{event_id}",
             as_of_us=_own_time_us(event),
-            facts=type_payload(
-                event.payload, ruleset, saves=event.saves, answered=event.carried or (), blocked=blocked
-            ),
+            facts=type_payload(event.payload, rules_of[kind], blocked=blocked),
             new_guid=ids[2 * index + 1],
             may_create=event.may_create,
         )

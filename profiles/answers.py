@@ -25,7 +25,7 @@ def owners_of_answers(fetched: Fetched, ruleset: RuleSet, owners: Owners) -> set
                 value, _ = type_value(rule, answers[rule.key])
                 if value is not None:
                     found.add(identity_of(rule, value))
-    return found - owners.held.keys()
+    return found - owners.looked_up
 
 
 def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: Owners, *, now_us: int) -> None:
@@ -33,16 +33,13 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
     asked = {rule.key: rule for layer in ruleset.layers for rule in layer}
     if not asked:
         return
+    plain = {key: rule for key, rule in asked.items() if not rule.is_unique}
     for person in people:
         answers = fetched.values.get(person.guid, {})
+        taken = person.take_first(plain, answers)
         for key, rule in asked.items():
-            if key not in answers:
+            if key in taken or key not in answers:
                 continue
-            if person.is_blank(rule):
-                value, rejected = type_value(rule, answers[key])
-                if rejected is None:
-                    person.take_first(key, value)
-                    continue
             fact = _fact(rule, answers[key], person, owners)
             take_value(fact, person, owners, as_of=fetched.as_of_us, cause=None, now_us=now_us)
         person.finish_hydration(asked, answered=answers.keys(), hydrated_us=fetched.as_of_us)

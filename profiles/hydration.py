@@ -88,7 +88,11 @@ def fetch(
     """
     if earlier is not None and earlier.covers(people):
         return earlier
-    fetched = Fetched(as_of_us=as_of_us, variables={person.guid: {} for person in people})
+    fetched = Fetched(
+        as_of_us=as_of_us,
+        values={guid: dict(answers) for guid, answers in carried.items()},
+        variables={person.guid: {} for person in people},
+    )
     overlay: dict[UUID, dict[str, Any]] = {}
     for layer in ruleset.layers:
         by_app: dict[int, list[Rule]] = {}
@@ -112,16 +116,13 @@ def _fetch_app(
     fetched: Fetched,
 ) -> None:
     needed: dict[tuple[str, ...], list[Person]] = {}
+    missing_of: dict[tuple[str, ...], tuple[str, ...]] = {}  # the rows of a page all carry the same keys
     for person in people:
-        along = carried.get(person.guid, {})
-        missing = []
-        for rule in rules:
-            if rule.key in along:
-                fetched.give(person.guid, rule.key, along[rule.key])
-            else:
-                missing.append(rule.key)
-        if missing:
-            needed.setdefault(tuple(missing), []).append(person)
+        along = tuple(carried.get(person.guid, ()))
+        if along not in missing_of:
+            missing_of[along] = tuple(rule.key for rule in rules if rule.key not in along)
+        if missing_of[along]:
+            needed.setdefault(missing_of[along], []).append(person)
     if not needed:
         return
     by_key = {rule.key: rule for rule in rules}

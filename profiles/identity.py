@@ -32,6 +32,7 @@ class Owners:
     """Who owns which unique value: as the database has it, and as this batch leaves it."""
 
     held: dict[Identity, UUID] = field(default_factory=dict)
+    looked_up: set[Identity] = field(default_factory=set)  # of these `held` says everything
     now: dict[Identity, Person] = field(default_factory=dict)
     people: dict[UUID, Person] = field(default_factory=dict)  # everyone known or made in this batch
     released: set[Identity] = field(default_factory=set)
@@ -105,8 +106,9 @@ def lock_versions(guids: Sequence[UUID]) -> dict[UUID, str]:
 
 def look_up(identities: Iterable[Identity], *, also: Iterable[UUID] = ()) -> Owners:
     """Everyone these identities belong to, with their values; and the profiles in `also`."""
+    wanted = set(identities)
     with one_moment():
-        owners = Owners(held=read_owners(identities))
+        owners = Owners(held=read_owners(wanted), looked_up=wanted)
         owners.people = read_people({*owners.held.values(), *also})
     extend(owners, owners.held)
     return owners
@@ -117,6 +119,7 @@ def look_up_more(owners: Owners, identities: Collection[Identity]) -> None:
     if identities:
         with one_moment():
             extend(owners, read_owners(identities))
+        owners.looked_up.update(identities)
 
 
 @contextmanager

@@ -6,13 +6,14 @@ The pipeline reads people in bulk, changes them here in memory by one rule (the 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from profiles import meta
 from profiles.meta import Entry
+from profiles.rejected import Rejected
 from profiles.ruleset import Rule
 
 NEVER = 0  # an as-of time older than any other: the rule was never answered
@@ -81,20 +82,29 @@ class Person:
                 del self.meta[key]
         return True
 
-    def is_blank(self, rule: Rule) -> bool:
-        """Whether nothing at all is known of a plain property of someone new: the first answer needs no judging.
+    def take_first(self, rules: Mapping[str, Rule], answers: Mapping[str, Any]) -> set[str]:
+        """Take those of the answers to `rules`, none unique, that need no judging; the keys of those taken.
 
-        Most answers of a first load are of this kind, so they take this short way.
+        Someone new of whom nothing at all is known for a rule takes what fits as it is. Most answers of a first load
+        are of this kind, so they go this short way.
         """
-        if self.row_version is not None or rule.is_unique:
-            return False
-        return rule.key not in self.values and rule.key not in self.meta
-
-    def take_first(self, key: str, value: Any) -> None:
-        """Take the first answer for a property that `is_blank`."""
-        if value is not None:
-            self.before[key] = None
-            self.values[key] = value
+        taken: set[str] = set()
+        if self.row_version is not None:
+            return taken
+        values, entries, before = self.values, self.meta, self.before
+        for key, raw in answers.items():
+            rule = rules.get(key)
+            if rule is None or key in values or key in entries:
+                continue
+            try:
+                value = rule.parse(raw)
+            except Rejected:
+                continue  # the long way keeps the text and the reason
+            if value is not None:
+                before[key] = None
+                values[key] = value
+            taken.add(key)
+        return taken
 
     def finish_hydration(self, asked: dict[str, Rule], *, answered: Collection[str], hydrated_us: int) -> None:
         """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
@@ -111,6 +121,8 @@ class Person:
 
     def changed_values(self) -> dict[str, list[Any]]:
         """What the change log says of this batch: key -> [old, new], without values that came back to the old one."""
+        if self.is_new:
+            return {key: [None, value] for key, value in self.values.items()}
         return {key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)}
 
     def _change(self, key: str, value: Any) -> None:

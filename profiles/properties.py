@@ -42,25 +42,24 @@ def type_value(rule: Rule, value: Any) -> tuple[Any, list[str] | None]:
         return None, [_as_text(value), rejected.reason]
 
 
-def type_payload(
-    payload: Mapping[str, Any],
-    ruleset: RuleSet,
-    *,
-    saves: Collection[str] | None,
-    answered: Collection[str],
-    blocked: Collection[str],
-) -> list[Fact]:
-    """The facts of one payload: every key that has a rule and may be saved, in payload order.
+def savable(ruleset: RuleSet, *, saves: Collection[str] | None, answered: Collection[str]) -> dict[str, Rule]:
+    """The rules that events of one kind may set, by key.
 
     What is `answered` by the source itself is left to that answer, except who the event is about.
     """
-    by_key = ruleset.by_key
+    return {
+        rule.key: rule
+        for rule in ruleset.rules
+        if (saves is None or rule.key in saves) and (rule.is_unique or rule.key not in answered)
+    }
+
+
+def type_payload(payload: Mapping[str, Any], rules: Mapping[str, Rule], *, blocked: Collection[str]) -> list[Fact]:
+    """The facts of one payload: every key that one of these rules has, in payload order."""
     facts = []
     for key, raw in payload.items():
-        rule = by_key.get(key)
-        if rule is None or (saves is not None and key not in saves):
-            continue
-        if key in answered and not rule.is_unique:
+        rule = rules.get(key)
+        if rule is None:
             continue
         value, rejected = type_value(rule, raw)
         identity = None
@@ -81,11 +80,10 @@ class Changes:
 
 _STAGE = """
 create temporary table if not exists staged_profile (
-    guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, created_at timestamptz,
-    updated_at timestamptz, is_new boolean
+    guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, updated_at timestamptz
 ) on commit delete rows
 """
-_STAGE_COLUMNS = ("guid", "properties", "property_meta", "hydrated_at", "created_at", "updated_at", "is_new")
+_STORED = ("guid", "properties", "property_meta", "hydrated_at")
 
 
 def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes:
@@ -94,48 +92,58 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     if not touched:
         return Changes((), frozenset(), 0)
     touched.sort(key=lambda person: person.guid)
-    changed = {person.guid: person.changed_values() for person in touched}
-    _write_rows(touched, changed, now_us=now_us)
-    _write_dates([person for person in touched if changed[person.guid]], ruleset)
-    _write_log(touched, changed)
+    changes = [_Change(person, person.changed_values()) for person in touched]
+    _insert([change.person for change in changes if change.person.is_new])
+    _update([change for change in changes if not change.person.is_new], now_us=now_us)
+    _write_dates([change.person for change in changes if change.values], ruleset)
+    _write_log(changes)
     by_key = ruleset.by_key
-    rules = {by_key[key].id for values in changed.values() for key in values if key in by_key}
-    new = [person for person in touched if person.is_new]
-    moved = tuple(person.guid for person in touched if person.is_new or changed[person.guid])
-    return Changes(moved, frozenset(rules), len(new))
+    keys = {key for change in changes for key in change.values}
+    return Changes(
+        profiles=tuple(change.person.guid for change in changes if change.person.is_new or change.values),
+        rules=frozenset(by_key[key].id for key in keys if key in by_key),
+        created=sum(change.person.is_new for change in changes),
+    )
 
 
-def _write_rows(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]], *, now_us: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Someone who is written, with what the change log says: key -> [old, new]."""
+
+    person: Person
+    values: dict[str, list[Any]]
+
+
+def _insert(people: Sequence[Person]) -> None:
+    """Their guids are new, so nothing stands in the way of a COPY right into the table."""
+    rows = []
+    for person in people:
+        created = _timestamp(person.created_us)
+        rows.append((*_stored(person), created, created))
+    with connection.cursor() as cursor:
+        copy_rows(cursor, "profile", (*_STORED, "created_at", "updated_at"), rows)
+
+
+def _update(changes: Sequence[_Change], *, now_us: int) -> None:
+    if not changes:
+        return
     now = _timestamp(now_us)
-    rows = [
-        (
-            person.guid,
-            dumps(person.values),
-            dumps(person.meta),
-            None if person.hydrated_us is None else _timestamp(person.hydrated_us),
-            _timestamp(person.created_us),
-            now if changed[person.guid] else None,
-            person.is_new,
-        )
-        for person in people
-    ]
+    rows = [(*_stored(change.person), now if change.values else None) for change in changes]
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
-        copy_rows(cursor, "staged_profile", _STAGE_COLUMNS, rows)
+        copy_rows(cursor, "staged_profile", (*_STORED, "updated_at"), rows)
         cursor.execute("analyze staged_profile")
-        if any(person.is_new for person in people):
-            cursor.execute(
-                "insert into profile"
-                " (guid, properties, property_meta, hydrated_at, created_at, updated_at)"
-                " select guid, properties, property_meta, hydrated_at, created_at, created_at"
-                " from staged_profile where is_new"
-            )
-        if not all(person.is_new for person in people):
-            cursor.execute(
-                "update profile p set properties = s.properties, property_meta = s.property_meta,"
-                " hydrated_at = s.hydrated_at, updated_at = coalesce(s.updated_at, p.updated_at)"
-                " from staged_profile s where p.guid = s.guid and not s.is_new"
-            )
+        cursor.execute(
+            "update profile p set properties = s.properties, property_meta = s.property_meta,"
+            " hydrated_at = s.hydrated_at, updated_at = coalesce(s.updated_at, p.updated_at)"
+            " from staged_profile s where p.guid = s.guid"
+        )
+
+
+def _stored(person: Person) -> tuple[UUID, str, str, str | None]:
+    """The columns of `_STORED`."""
+    hydrated = None if person.hydrated_us is None else _timestamp(person.hydrated_us)
+    return person.guid, dumps(person.values), dumps(person.meta), hydrated
 
 
 @lru_cache(maxsize=4096)
@@ -168,16 +176,16 @@ def _write_dates(people: Sequence[Person], ruleset: RuleSet) -> None:
         )
 
 
-def _write_log(people: Sequence[Person], changed: Mapping[UUID, dict[str, Any]]) -> None:
+def _write_log(changes: Sequence[_Change]) -> None:
     rows = [
         (
-            person.guid,
-            dumps(changed[person.guid]),
-            dumps(person.lost) if person.lost else None,
-            person.cause or "hydration",
+            change.person.guid,
+            dumps(change.values),
+            dumps(change.person.lost) if change.person.lost else None,
+            change.person.cause or "hydration",
         )
-        for person in people
-        if changed[person.guid] or person.lost
+        for change in changes
+        if change.values or change.person.lost
     ]
     with connection.cursor() as cursor:
         copy_rows(cursor, "profile_change", ("profile_id", "changes", "lost", "cause"), rows)
