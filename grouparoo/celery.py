@@ -8,12 +8,17 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_init
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "grouparoo.settings")
 
 app = Celery("grouparoo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# A worker that loses its broker has nothing to put back: sweeps find the rows. (Else it reports wake-ups as lost
+# messages and writes them to files.) Celery has no setting for it.
+Channel.do_restore = False
 
 
 @worker_process_init.connect

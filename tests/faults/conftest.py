@@ -63,8 +63,10 @@ def product(
         redis_url=breakable.redis_url,
     ) | {"GROUPAROO_LEASE_SECONDS": str(LEASE_SECONDS)}
     with django_db_blocker.unblock(), ProcessGroup() as group:
-        yield Product(breakable, group, env, tmp_path)
+        product = Product(breakable, group, env, tmp_path)
+        yield product
         group.stop(within=0)
+        print(product.log())  # pytest shows it of a test that failed
         connections.close_all()
         connection.close()
 

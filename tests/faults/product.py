@@ -32,19 +32,27 @@ class Product:
 
     def start_worker(self) -> int:
         """A worker of two processes; returns when it takes tasks."""
-        child, log = self._start([*worker_command(processes=2), "--loglevel", "INFO"], name="worker")
-        wait_until(
-            lambda: " ready." in log.read_text() or child.poll() is not None, what="the worker is ready", within=40
-        )
-        assert child.poll() is None, log.read_text()
-        return child.pid
+        return self.start_workers(1, processes=2)[0]
+
+    def start_workers(self, count: int, *, processes: int = 1) -> list[int]:
+        """Workers side by side; returns when all of them take tasks."""
+        command = [*worker_command(processes=processes), "--loglevel", "INFO"]
+        started = [self._start(command, name="worker") for _ in range(count)]
+        for child, log in started:
+            wait_until(
+                lambda log=log, child=child: " ready." in log.read_text() or child.poll() is not None,  # type: ignore[misc]
+                what="the worker is ready",
+                within=40,
+            )
+            assert child.poll() is None, log.read_text()
+        return [child.pid for child, _ in started]
 
     def start_beat(self) -> int:
         """What sends the sweeps."""
         return self._start(beat_command(), name="beat")[0].pid
 
     def start_web(self) -> int:
-        """A web process with one worker, always on the same port."""
+        """A web server of one process, always on the same port; returns at once."""
         self.port = self.port or find_free_port()
         return self._start(web_command(host="127.0.0.1", port=self.port, processes=1), name="web")[0].pid
 
@@ -54,6 +62,10 @@ class Product:
         for member in family:
             os.kill(member, signal.SIGKILL)
         next(child for child in self.group.children if child.pid == pid).wait()
+
+    def is_running(self, pid: int) -> bool:
+        """Whether a process that was started here has not ended."""
+        return next(child for child in self.group.children if child.pid == pid).poll() is None
 
     def kill_one_child(self, pid: int) -> None:
         """End one of the processes that a worker started; the worker itself stays."""

@@ -23,7 +23,7 @@ from groups import groups_store
 from groups.models import Group, GroupMember
 from profiles.models import HydrationRetry, Profile, ProfileIdentity
 from profiles.rules import NewRule, create_rule
-from schedules import exporting, runs, schedules_store
+from schedules import runs, schedules_store
 from schedules.models import Run, RunState, Schedule
 from schedules.schedules_store import ScheduleData
 from tests.waiting import wait_until
@@ -55,10 +55,18 @@ _PEOPLE = """
       left join (select customer_id, sum(total) ltv from purchases group by 1) p on p.customer_id = c.id
      order by 1
 """
-# Whether an export has changes to read: `find_due` leaves a pause between two runs in which it says nothing.
-_UNREAD = """
-    select exists (select from profile_change l, export_cursor c where l.xid >= c.mark)
-        or exists (select from group_membership_change l, export_cursor c where l.xid >= c.mark)
+# Everything that may still have to be done, and how the newest run of each direction stands: of one moment, or work
+# might pass from a place not looked at yet to one looked at already. An export pauses between two runs; what it has not
+# read then, and what it will try again later, counts as well.
+_STANDING = """
+    select exists (select from work where state = any(%s))
+        or exists (select from inbox)
+        or exists (select from hydration_retry)
+        or exists (select from export_record where next_at is not null)
+        or exists (select from profile_change l, export_cursor c where l.xid >= c.mark)
+        or exists (select from group_membership_change l, export_cursor c where l.xid >= c.mark),
+           (select state from run where direction = 'import' order by id desc limit 1),
+           (select state from run where direction = 'export' order by id desc limit 1)
 """
 KEYS = ("user_id", "email", "first_name", "country", "age", "ltv")
 SPENDERS, GERMANS = "Grown-up spenders", "Germans"
@@ -205,21 +213,11 @@ def check_nothing_is_stuck() -> None:
 def is_settled() -> bool:
     """Whether nothing is left to do; a database that is away has not settled."""
     try:
-        has_work = (
-            Work.objects.filter(state__in=UNFINISHED).exists()
-            or Inbox.objects.exists()
-            or HydrationRetry.objects.exists()
-            or bool(exporting.find_due())
-            or run_on_product(_UNREAD) != [(False,)]
-        )
-        exported = Run.objects.filter(direction="export").order_by("pk").values_list("state", flat=True).last()
-        imported = Run.objects.filter(direction="import").order_by("pk").values_list("state", flat=True).last()
+        [(has_work, imported, exported)] = run_on_product(_STANDING, list(UNFINISHED))
     except OperationalError:
         connection.close()
         return False
-    if imported == RunState.FAILED:
-        return not has_work
-    return not has_work and exported == RunState.COMPLETE
+    return not has_work and (imported == RunState.FAILED or exported == RunState.COMPLETE)
 
 
 def count_of(direction: str, counter: str) -> int:
@@ -294,8 +292,8 @@ def run_sql(url: str, statement: str) -> list[tuple[Any, ...]]:
             return cursor.fetchall() if cursor.description else []
 
 
-def run_on_product(statement: str) -> list[tuple[Any, ...]]:
+def run_on_product(statement: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement on the product's own database."""
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, params)
         return list(cursor.fetchall())
