@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -60,7 +61,8 @@ class Product:
         """End a process and everything it started, with no chance to say goodbye."""
         family = [pid, *descendants(pid)]
         for member in family:
-            os.kill(member, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # those it started may end with it
+                os.kill(member, signal.SIGKILL)
         next(child for child in self.group.children if child.pid == pid).wait()
 
     def is_running(self, pid: int) -> bool:
@@ -69,7 +71,15 @@ class Product:
 
     def kill_one_child(self, pid: int) -> None:
         """End one of the processes that a worker started; the worker itself stays."""
-        os.kill(descendants(pid)[-1], signal.SIGKILL)
+
+        def is_killed() -> bool:
+            try:
+                os.kill(descendants(pid)[-1], signal.SIGKILL)
+            except (IndexError, ProcessLookupError):  # the last one killed is gone, and the next has not begun
+                return False
+            return True
+
+        wait_until(is_killed, what="a process of the worker to kill", within=30)
 
     def flush_valkey(self) -> None:
         """Forget every message on every queue."""
