@@ -14,16 +14,22 @@ from apps_connectors import apps_store
 from apps_connectors.models import App
 from core.accounts.actors import SYSTEM
 from grouparoo.demo.databases import Names, app_options
+from grouparoo.demo.mailchimp import Place
 from groups import groups_store
 from groups.models import Group, GroupKind
 from profiles.models import ProfilePropertyRule
 from profiles.rules import NewRule, create_rule
 from schedules import schedules_store
 from schedules.models import Direction, Schedule
+from schedules.outbound.bodies import SubscriptionData
+from schedules.outbound.models import Match, Subscription
+from schedules.outbound.subscriptions import create_subscription
 from schedules.schedules_store import ScheduleData
 
-SOURCE, DESTINATION = "Warehouse", "Newsletter"
-EXPORT = f"{DESTINATION}:subscribers"
+SOURCE, NEWSLETTER, MAILCHIMP = "Warehouse", "Newsletter", "Mailchimp"
+TABLE_EXPORT, MAILCHIMP_EXPORT = f"{NEWSLETTER}:subscribers", f"{MAILCHIMP}:members"
+EXPORTS = (TABLE_EXPORT, MAILCHIMP_EXPORT)
+SUBSCRIPTION = "Abandoned carts to Mailchimp"
 SUBSCRIBERS, SUBSCRIBER_GROUPS = "subscribers", "subscriber_groups"
 LAPSED, USA = "Lapsed customers", "USA customers"
 
@@ -75,16 +81,21 @@ def refuse_other_use(names: Names) -> None:
         )
 
 
-def configure(names: Names, *, write: Callable[[str], None]) -> None:
+def configure(names: Names, mailchimp: Place, *, write: Callable[[str], None]) -> None:
     """Make what is missing; a start that was stopped half-way is gone on with."""
     if not _is_demo(names):
-        write("Connecting the shop: Apps, properties, groups and schedules.")
-    source = _ensure_app(SOURCE, names.shop)
-    destination = _ensure_app(DESTINATION, names.newsletter)
+        write("Connecting the shop: Apps, properties, groups, schedules and a subscription.")
+    source = _ensure_app(SOURCE, "postgres", app_options(names.shop))
+    newsletter = _ensure_app(NEWSLETTER, "postgres", app_options(names.newsletter))
+    audience = _ensure_app(MAILCHIMP, "mailchimp", mailchimp.app_options())
     _ensure_rules(source)
     groups = _ensure_groups()
     _ensure_imports(source)
-    _ensure_export(destination, groups)
+    tables = {"table": SUBSCRIBERS, "groups_table": SUBSCRIBER_GROUPS, "create_table": True, "key_field": "email"}
+    _ensure_export(TABLE_EXPORT, newsletter, tables, {"email": "email", "first_name": "first_name"}, groups)
+    fields = {"FNAME": "first_name", "email_address": "email"}
+    members = _ensure_export(MAILCHIMP_EXPORT, audience, {"key_field": "email_address"}, fields, groups)
+    _ensure_subscription(members)
 
 
 def _is_demo(names: Names) -> bool:
@@ -96,16 +107,15 @@ def import_name(table: str) -> str:
     return f"{SOURCE}:{table}"
 
 
-def _ensure_app(name: str, database: str) -> App:
-    """The App, at the address that the server has now: an embedded server moves with its folder."""
-    options = app_options(database)
+def _ensure_app(name: str, type_: str, options: Mapping[str, Any]) -> App:
+    """The App, at the address that the server has now: what the demo brings with it moves with its folder."""
     app = App.objects.filter(name=name).first()
     if app is None:
-        app = apps_store.create_app("postgres", name, options, actor=SYSTEM)
-    elif any(app.options.get(key) != value for key, value in options.items() if key != "password"):
+        app = apps_store.create_app(type_, name, options, actor=SYSTEM)
+    elif any(app.options.get(key) != value for key, value in options.items() if key not in ("password", "api_key")):
         app = apps_store.update_app(app.pk, options=options, actor=SYSTEM)
     if app.tested_at is None and not (result := apps_store.test_app(app.pk)).ok:
-        raise CommandError(f"The demo's database “{database}” cannot be reached: {result.message}")
+        raise CommandError(f"The demo's App “{name}” cannot be reached: {result.message}")
     return app
 
 
@@ -166,17 +176,34 @@ def _ensure_imports(app: App) -> None:
         schedules_store.create_schedule(data, actor=SYSTEM)
 
 
-def _ensure_export(app: App, groups: Mapping[str, Group]) -> None:
-    if Schedule.objects.filter(name=EXPORT).exists():
-        return
-    tables = {"table": SUBSCRIBERS, "groups_table": SUBSCRIBER_GROUPS, "create_table": True}
+def _ensure_export(
+    name: str, app: App, options: Mapping[str, Any], fields: Mapping[str, str], groups: Mapping[str, Group]
+) -> Schedule:
+    """Both groups go out, whenever someone's data or groups have changed."""
+    found = Schedule.objects.filter(name=name).first()
+    if found is not None:
+        return found
     data = ScheduleData(
         direction=Direction.EXPORT,
-        name=EXPORT,
+        name=name,
         app_id=app.pk,
-        options={**tables, "key_field": "email"},
-        fields={"email": "email", "first_name": "first_name"},
+        options=options,
+        fields=fields,
         groups={groups[name].pk: name for name in GROUPS},
         after_changes=True,
     )
-    schedules_store.create_schedule(data, actor=SYSTEM)
+    return schedules_store.create_schedule(data, actor=SYSTEM)
+
+
+def _ensure_subscription(members: Schedule) -> None:
+    """Whoever Mailchimp knows by the export and leaves a cart: it hears of that, with what the export says of them."""
+    if Subscription.objects.filter(name=SUBSCRIPTION).exists():
+        return
+    data = SubscriptionData(
+        name=SUBSCRIPTION,
+        app_id=members.app_id,
+        match=Match.KEY,
+        value="cart_abandoned_at",
+        follows=members.pk,
+    )
+    create_subscription(data, actor=SYSTEM)

@@ -11,16 +11,33 @@ from django.db import connection
 from core.lib.servers.places import locate
 from events.models import Event, EventState
 from grouparoo.demo import people
-from grouparoo.demo.configuration import DESTINATION, EXPORT, GROUPS, IMPORTS, SOURCE, SUBSCRIBERS, import_name
+from grouparoo.demo.configuration import (
+    GROUPS,
+    IMPORTS,
+    MAILCHIMP,
+    MAILCHIMP_EXPORT,
+    NEWSLETTER,
+    SOURCE,
+    SUBSCRIBERS,
+    SUBSCRIPTION,
+    TABLE_EXPORT,
+    import_name,
+)
 from grouparoo.demo.databases import Names
+from grouparoo.demo.mailchimp import Place
 from groups.models import GroupMember
 from profiles.models import Profile
-from schedules.models import ExportRecord, Run
+from schedules.models import ExportRecord, Run, Schedule
+from schedules.outbound.models import DeliveryState, OutboundDelivery, Subscription
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is there now. `imported`: rows that became events, by table; `groups`: members by name; `ltv`: the sum."""
+    """What is there now. `imported`: rows that became events, by table; `groups`: members by name; `ltv`: the sum.
+
+    `subscribers` and `members`: whom the table and Mailchimp hold; `sent`: events that Mailchimp took, `refused` those
+    that it never will.
+    """
 
     imported: Mapping[str, int]
     events: int
@@ -28,8 +45,10 @@ class Figures:
     profiles: int
     ltv: float
     groups: Mapping[str, int]
-    exported: int
-    export_runs: int
+    subscribers: int
+    members: int
+    sent: int
+    refused: int
 
 
 def read_figures() -> Figures:
@@ -37,6 +56,9 @@ def read_figures() -> Figures:
     taken: dict[str, int] = {}
     for name, counters in Run.objects.filter(direction="import").values_list("schedule__name", "counters"):
         taken[name] = taken.get(name, 0) + int(counters.get("events", 0))
+    deliveries = OutboundDelivery.objects.filter(
+        subscription_id__in=Subscription.objects.filter(name=SUBSCRIPTION).values("pk")
+    )
     with connection.cursor() as cursor:
         cursor.execute("select coalesce(sum((properties ->> 'ltv')::numeric), 0) from profile")
         (ltv,) = cursor.fetchone()
@@ -47,27 +69,37 @@ def read_figures() -> Figures:
         profiles=Profile.objects.count(),
         ltv=float(ltv),
         groups={name: GroupMember.objects.filter(group__name=name).count() for name in GROUPS},
-        exported=ExportRecord.objects.filter(state="held", key__isnull=False).count(),
-        export_runs=Run.objects.filter(schedule__name=EXPORT).count(),
+        subscribers=_count_held(TABLE_EXPORT),
+        members=_count_held(MAILCHIMP_EXPORT),
+        sent=deliveries.filter(state=DeliveryState.ACCEPTED).count(),
+        refused=deliveries.exclude(state=DeliveryState.ACCEPTED).count(),
     )
 
 
-def summarize(names: Names) -> list[str]:
-    """The lines that say what happened, and with which email and password to sign in."""
+def _count_held(schedule: str) -> int:
+    schedules = Schedule.objects.filter(name=schedule)
+    return ExportRecord.objects.filter(schedule_id__in=schedules.values("pk"), state="held", key__isnull=False).count()
+
+
+def summarize(names: Names, mailchimp: Place) -> list[str]:
+    """The lines that say what happened, where to look, and with which email and password to sign in."""
     figures = read_figures()
     imported = ", ".join(f"{count:,} {table}" for table, count in figures.imported.items())
     members = ", ".join(f"{count:,} {name}" for name, count in figures.groups.items())
     profiles = f"{figures.profiles:,} profiles, worth {figures.ltv:,.2f} in all"
     unlinked = f"; {figures.unlinked:,} events found nobody" if figures.unlinked else ""
-    runs = f"{figures.export_runs:,} run{'' if figures.export_runs == 1 else 's'}"
-    exported = f"{figures.exported:,} people with email and first_name to the table {SUBSCRIBERS} in {runs}"
+    refused = f"; {figures.refused:,} were refused" if figures.refused else ""
     return [
         "",
         "What happened",
         f"  Imported  {imported}  (App {SOURCE}, database {names.shop})",
         f"  Became    {figures.events:,} events of {profiles}{unlinked}",
         f"  Grouped   {members}",
-        f"  Exported  {exported}  (App {DESTINATION}, database {names.newsletter})",
+        f"  Exported  {figures.subscribers:,} people to {SUBSCRIBERS}  (App {NEWSLETTER}, database {names.newsletter})",
+        f"            {figures.members:,} people as members with their groups as tags  (App {MAILCHIMP})",
+        f"  Sent      {figures.sent:,} abandoned carts, each with what is known of the person, to Mailchimp{refused}",
+        "  Look at what arrived while this runs:",
+        f"    {mailchimp.url}/   (stands in for Mailchimp)",
         *_say_where(names),
         "",
         *people.say_login(),
@@ -79,7 +111,4 @@ def _say_where(names: Names) -> list[str]:
     if not settings.SERVERS_ARE_EMBEDDED:
         return []
     places = locate(settings.VAR)
-    return [
-        "  Look with any PostgreSQL client while this runs:",
-        *[f"    {places.database_url_of(name)}" for name in (names.shop, names.newsletter)],
-    ]
+    return [f"    {places.database_url_of(name)}   (any PostgreSQL client)" for name in (names.shop, names.newsletter)]

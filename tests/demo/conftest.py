@@ -14,6 +14,7 @@ import pytest
 from apps_connectors import connections
 from grouparoo import demo
 from grouparoo.demo.databases import Names
+from grouparoo.demo.mailchimp import Place, run_mailchimp
 
 
 @pytest.fixture
@@ -37,3 +38,11 @@ def names(
             with server.cursor() as cursor:
                 cursor.execute(f"drop database if exists {found.shop} with (force)")
                 cursor.execute(f"drop database if exists {found.newsletter} with (force)")
+
+
+@pytest.fixture
+def mailchimp(names: Names, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Where the demo's Mailchimp answers while the test runs."""
+    monkeypatch.setattr("grouparoo.demo.mailchimp.PORT", 0)
+    with run_mailchimp() as place:
+        yield place

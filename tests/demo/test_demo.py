@@ -1,13 +1,17 @@
-"""The demo shop from its tables to the newsletter's: what it says happened is what plain SQL finds."""
+"""The demo shop from its tables to the newsletter's and to Mailchimp: what it says happened is what plain SQL finds."""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
+from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connection
 
@@ -18,7 +22,9 @@ from core.accounts.people import set_password
 from core.lib.processes import find_free_port
 from grouparoo import demo
 from grouparoo.demo import databases
+from grouparoo.demo.configuration import GROUPS, IMPORTS
 from grouparoo.demo.databases import Names, connect_to
+from grouparoo.demo.mailchimp import AUDIENCE, Place
 from grouparoo.demo.people import EMAIL
 from grouparoo.demo.summary import read_figures
 from groups import recalculation
@@ -27,6 +33,7 @@ from profiles.models import Profile
 from profiles.rules import NewRule, create_rule
 from schedules import exporting, importing, runs
 from schedules.models import Run, RunState, Schedule
+from schedules.outbound import delivering
 from tests.waiting import wait_until
 
 LTV = """
@@ -51,8 +58,10 @@ def _small_shop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(databases, "CUSTOMERS", 40)
 
 
-def test_the_whole_flow_ends_with_what_plain_sql_on_the_shop_says(names: Names, said: list[str]) -> None:
-    demo.load(write=said.append)
+def test_the_whole_flow_ends_with_what_plain_sql_on_the_shop_says(
+    names: Names, mailchimp: Place, said: list[str]
+) -> None:
+    demo.load(mailchimp, write=said.append)
     play()
     figures = read_figures()
     assert figures.imported == {table: one(names.shop, f"select count(*) from {table}") for table in figures.imported}
@@ -66,12 +75,13 @@ def test_the_whole_flow_ends_with_what_plain_sql_on_the_shop_says(names: Names, 
         "USA customers": one(names.shop, "select count(*) from users where locale = 'en-us'"),
     }
     assert all(count > 500 for count in figures.groups.values())
-    assert figures.exported == one(names.newsletter, "select count(*) from subscribers")
-    text = "\n".join(demo.summarize())
-    for number in (*figures.imported.values(), *figures.groups.values(), figures.exported, figures.ltv):
+    assert figures.subscribers == figures.members == one(names.newsletter, "select count(*) from subscribers")
+    text = "\n".join(demo.summarize(mailchimp))
+    for number in (*figures.imported.values(), *figures.groups.values(), figures.members, figures.sent, figures.ltv):
         assert f"{number:,}" in text or f"{number:,.2f}" in text
     check_people(names)
     check_newsletter(names)
+    check_mailchimp(names, settings.VAR / "demo-mailchimp.sqlite", figures.sent)
 
 
 def check_people(names: Names) -> None:
@@ -113,13 +123,37 @@ def check_newsletter(names: Names) -> None:
     }
 
 
+def check_mailchimp(names: Names, file: Path, sent: int) -> None:
+    """Mailchimp has the newsletter's people with their groups as tags, and each abandoned cart of theirs once."""
+    with closing(sqlite3.connect(file)) as held:
+        members = held.execute("select email, merge_fields ->> 'FNAME' from member where status = 'subscribed'")
+        assert set(members) == set(ask(names.newsletter, "select email, first_name from subscribers"))
+        tags = "select m.email, t.name from member m join member_tag mt using (hash) join tag t on t.id = mt.tag_id"
+        assert set(held.execute(tags)) == set(ask(names.newsletter, "select email, group_name from subscriber_groups"))
+        bodies = [json.loads(body) for (body,) in held.execute("select body from event where list_id = ?", [AUDIENCE])]
+    subscribers = dict(ask(names.newsletter, "select email, first_name from subscribers"))
+    carts = ask(
+        names.shop,
+        "select c.id, u.id, u.email, c.cart_items from carts c join users u on u.id = c.user_id"
+        " where c.abandoned_at is not null",
+    )
+    expected = {
+        str(cart): (items, {"user_id": user, "first_name": subscribers[email], "email": email})
+        for cart, user, email, items in carts
+        if email in subscribers
+    }
+    found = [body["properties"] for body in bodies]
+    assert {event["id"]: (json.loads(event["cart_items"]), json.loads(event["profile"])) for event in found} == expected
+    assert len(found) == sent == len(expected) > 0
+
+
 @pytest.mark.usefixtures("_small_shop")
-def test_a_second_start_goes_on_with_the_same_data(names: Names, said: list[str]) -> None:
-    demo.load(write=said.append)
+def test_a_second_start_goes_on_with_the_same_data(names: Names, mailchimp: Place, said: list[str]) -> None:
+    demo.load(mailchimp, write=said.append)
     play()
     before = (read_figures(), AuditEntry.objects.count(), ask(names.shop, "select * from purchases order by id"))
     assert len(said) == 2
-    demo.load(write=said.append)
+    demo.load(mailchimp, write=said.append)
     assert demo.look().is_done
     play()
     after = (read_figures(), AuditEntry.objects.count(), ask(names.shop, "select * from purchases order by id"))
@@ -129,7 +163,7 @@ def test_a_second_start_goes_on_with_the_same_data(names: Names, said: list[str]
 
 @pytest.mark.usefixtures("_small_shop")
 def test_a_start_that_was_stopped_half_way_is_gone_on_with(
-    names: Names, said: list[str], monkeypatch: pytest.MonkeyPatch
+    names: Names, mailchimp: Place, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -137,8 +171,8 @@ def test_a_start_that_was_stopped_half_way_is_gone_on_with(
     with monkeypatch.context() as patch:
         patch.setattr("grouparoo.demo.configuration._ensure_imports", stop)
         with pytest.raises(KeyboardInterrupt):
-            demo.load(write=said.append)
-    demo.load(write=said.append)
+            demo.load(mailchimp, write=said.append)
+    demo.load(mailchimp, write=said.append)
     demo.start()
     runs.stop_run(Run.objects.get(schedule__name="Warehouse:carts").pk, actor=SYSTEM)
     work_once()
@@ -148,8 +182,8 @@ def test_a_start_that_was_stopped_half_way_is_gone_on_with(
 
 
 @pytest.mark.usefixtures("_small_shop")
-def test_a_purchase_brings_a_lapsed_customer_back(names: Names, said: list[str]) -> None:
-    demo.load(write=said.append)
+def test_a_purchase_brings_a_lapsed_customer_back(names: Names, mailchimp: Place, said: list[str]) -> None:
+    demo.load(mailchimp, write=said.append)
     play()
     user, email = ask(names.shop, f"select id, email from users where locale <> 'en-us' and id in ({LAPSED})")[0]
     assert one(names.newsletter, f"select count(*) from subscribers where email = '{email}'") == 1
@@ -165,40 +199,42 @@ def test_a_purchase_brings_a_lapsed_customer_back(names: Names, said: list[str])
 
 
 @pytest.mark.usefixtures("_small_shop")
-def test_the_login_that_is_printed_works_until_someone_changes_it(names: Names, said: list[str]) -> None:
-    demo.load(write=said.append)
+def test_the_login_that_is_printed_works_until_someone_changes_it(
+    names: Names, mailchimp: Place, said: list[str]
+) -> None:
+    demo.load(mailchimp, write=said.append)
     user = User.objects.get(email=EMAIL)
-    password = demo.summarize()[-1].split()[-1]
+    password = demo.summarize(mailchimp)[-1].split()[-1]
     assert user.check_password(password)
     assert user.role == "admin"
     set_password(user.pk, "something of her own", actor=SYSTEM)
-    assert "was changed" in demo.summarize()[-1]
+    assert "was changed" in demo.summarize(mailchimp)[-1]
 
 
-def test_a_database_that_is_someone_elses_is_left_alone(names: Names, said: list[str]) -> None:
+def test_a_database_that_is_someone_elses_is_left_alone(names: Names, mailchimp: Place, said: list[str]) -> None:
     run_on_server(f"create database {names.shop}")
     with closing(connect_to(names.shop)) as shop, shop, shop.cursor() as cursor:
         cursor.execute("create table users (name text)")
     with pytest.raises(CommandError, match="not the demo's"):
-        demo.load(write=said.append)
+        demo.load(mailchimp, write=said.append)
     assert ask(names.shop, "select tablename from pg_tables where schemaname = 'public'") == [("users",)]
     assert not App.objects.exists()
 
 
-def test_an_installation_in_use_is_left_alone(names: Names, said: list[str]) -> None:
+def test_an_installation_in_use_is_left_alone(names: Names, mailchimp: Place, said: list[str]) -> None:
     create_rule(NewRule("email", "email", is_unique=True), actor=SYSTEM)
     with pytest.raises(CommandError, match="not mixed into"):
-        demo.load(write=said.append)
+        demo.load(mailchimp, write=said.append)
     assert not User.objects.exists()
     with pytest.raises(psycopg2.OperationalError, match="does not exist"):
         connect_to(names.shop)
 
 
 @pytest.mark.usefixtures("_small_shop")
-def test_apps_follow_a_server_that_moved(names: Names, said: list[str]) -> None:
-    demo.load(write=said.append)
+def test_apps_follow_a_server_that_moved(names: Names, mailchimp: Place, said: list[str]) -> None:
+    demo.load(mailchimp, write=said.append)
     App.objects.update(options={"host": "127.0.0.1", "port": find_free_port(), "database": names.shop})
-    demo.load(write=said.append)
+    demo.load(mailchimp, write=said.append)
     play()
 
 
@@ -217,9 +253,13 @@ def work_once() -> bool:
     """Every slice that can be worked on now; False, so that the caller looks."""
     while importing.work_slice() or recalculation.recalculate_some():
         pass
-    if all(bar.ended for bar in demo.look().bars[:-1]):
+    if all(bar.ended for bar in demo.look().bars[: len(IMPORTS) + len(GROUPS)]):
         runs.start_each(exporting.find_due(), trigger="change")
-        exporting.work_slice()
+        while exporting.work_slice():
+            pass
+        delivering.find_due()
+        while delivering.work_slice():
+            pass
     return False
 
 

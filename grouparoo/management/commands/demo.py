@@ -1,4 +1,4 @@
-"""`manage.py demo`: the demo shop from its tables to the exports, through the product's own processes, then the UI."""
+"""`manage.py demo`: the demo shop from its tables to Mailchimp, through the product's own processes, then the UI."""
 
 from __future__ import annotations
 
@@ -35,26 +35,27 @@ class Command(BaseCommand):
         """Exits non-zero when the flow fails, gets stuck, or is stopped before its end."""
         screen = Screen(sys.stdout)
         prepare(write=screen.write)
-        demo.load(write=screen.write)
-        connection.close()
         reached: list[str] = []
+        with demo.run_mailchimp() as mailchimp:
+            demo.load(mailchimp, write=screen.write)
+            connection.close()
 
-        def play(address: str, stop: threading.Event) -> None:
-            try:
-                follow_flow(screen, is_stopped=stop.wait)
-                if stop.is_set():
-                    return
-                reached.extend(demo.summarize())
-            finally:
-                connection.close()  # this thread's own
-            for line in reached:
-                screen.write(line)
-            if once:
-                stop.set()
-            else:
-                screen.write(f"\nThe UI is at {address}   (Ctrl-C stops everything)")
+            def play(address: str, stop: threading.Event) -> None:
+                try:
+                    follow_flow(screen, is_stopped=stop.wait)
+                    if stop.is_set():
+                        return
+                    reached.extend(demo.summarize(mailchimp))
+                finally:
+                    connection.close()  # this thread's own
+                for line in reached:
+                    screen.write(line)
+                if once:
+                    stop.set()
+                else:
+                    screen.write(f"\nThe UI is at {address}   (Ctrl-C stops everything)")
 
-        serve(host=host, port=choose_port(port, host=host), write=screen.write, when_up=play)
+            serve(host=host, port=choose_port(port, host=host), write=screen.write, when_up=play)
         if not reached:
             raise CommandError("Stopped before the flow had reached its end; the next start goes on with it.")
 
