@@ -62,9 +62,14 @@ class MysqlSource(SqlSamples, SqlImports, SqlRetrieves):
     is_mariadb = True
     _collation = ("utf8mb4", "utf8mb4_general_ci")  # of the database
 
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._json_columns: dict[str, frozenset[str]] = {}  # by table, for as long as the connection lasts
+
     # ------------------------------------------------------------ connection
 
     def open(self) -> Any:
+        self._json_columns = {}
         host = self.options.get("host") or "localhost"
         connection = pymysql.connect(
             host=None if host.startswith("/") else host,
@@ -163,6 +168,30 @@ class MysqlSource(SqlSamples, SqlImports, SqlRetrieves):
         if isinstance(value, datetime) and value.tzinfo:
             return value.astimezone(UTC).replace(tzinfo=None)
         return value
+
+    def json_columns(self, table: str) -> frozenset[str]:
+        """MySQL has a type for JSON; MariaDB's is text with the check that it is JSON."""
+        if table not in self._json_columns:
+            schema, _, name = table.replace("`", "").rpartition(".")
+            self._json_columns[table] = frozenset(self._find_json_columns(schema or None, name))
+        return self._json_columns[table]
+
+    def _find_json_columns(self, schema: str | None, table: str) -> list[str]:
+        if self.is_mariadb:
+            found = (
+                "information_schema.columns c join information_schema.check_constraints k"
+                " on k.constraint_schema = c.table_schema and k.table_name = c.table_name"
+                " and k.check_clause = concat('json_valid(`', c.column_name, '`)') where"
+            )
+        else:
+            found = "information_schema.columns c where c.data_type = 'json' and"
+        cursor = self.execute(
+            f"select c.column_name from {found} c.table_schema = coalesce(%s, database()) and c.table_name = %s",
+            (schema, table),
+        )
+        columns = [str(row[0]) for row in cursor.fetchall()]
+        cursor.close()
+        return columns
 
     # ------------------------------------------------------------ retrieving
 

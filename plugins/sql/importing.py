@@ -7,6 +7,7 @@ source without a fitting index is not sorted anew for every page.
 
 from __future__ import annotations
 
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -62,6 +63,10 @@ class SqlImports(SqlApp, ImportsRecords):
     def from_row(self, value: Any) -> Any:
         """A changed or id value of a row as a mark's value."""
         return value
+
+    def json_columns(self, table: str) -> frozenset[str]:
+        """The columns of a table that hold JSON and that the driver gives as text."""
+        return frozenset()
 
     # ------------------------------------------------------------ the capability
 
@@ -126,7 +131,10 @@ class SqlImports(SqlApp, ImportsRecords):
             rows.extend(found)
             if len(rows) > limit:
                 break
-        return _Ahead(source, after, columns, rows[:limit], len(rows) > limit, pages)
+        more, rows = len(rows) > limit, rows[:limit]
+        if source.table and rows and (held := self.json_columns(source.table)):
+            rows = _read_json(rows, [place for place, column in enumerate(columns) if column in held])
+        return _Ahead(source, after, columns, rows, more, pages)
 
     def _conditions(self, source: RecordSource, after: Mark) -> list[tuple[str, list[Any]]]:
         """The conditions whose rows, one after the other, are what comes behind the mark; each with its values."""
@@ -202,6 +210,18 @@ class SqlImports(SqlApp, ImportsRecords):
         if name.lower() in lowered:
             return lowered.index(name.lower())
         raise Halt(f"The column {name} is not among what was read: {', '.join(columns)}.")
+
+
+def _read_json(rows: Sequence[tuple[Any, ...]], places: Sequence[int]) -> list[tuple[Any, ...]]:
+    """The rows with the JSON at these places as what it says; what is no JSON after all stays text."""
+
+    def read(value: Any) -> Any:
+        try:
+            return json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    return [tuple(read(value) if place in places else value for place, value in enumerate(row)) for row in rows]
 
 
 def _only_mark(variable: Variable, sql: str) -> str:

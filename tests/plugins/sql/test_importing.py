@@ -136,3 +136,15 @@ def test_a_statement_that_takes_too_long_is_given_up(postgres_shop: Shop) -> Non
         pytest.raises(Exception, match=r"longer than 0\.2 seconds"),
     ):
         app.read_page(source, after=None, limit=1)
+
+
+def test_a_column_of_json_gives_what_it_says(shop: Shop) -> None:
+    type_ = {"postgres": "jsonb", "mysql": "json", "sqlite": "text"}[shop.kind]
+    rows = [(1, '["red shirt", {"größe": 42}]', "[1]"), (2, None, "2"), (3, '"quoted"', None)]
+    shop.fill("baskets", f"id integer not null, items {type_}, note varchar(20)", rows)
+    with shop.connect() as app:
+        page = app.read_page(RecordSource(table="baskets", id_column="id"), after=None, limit=10)
+    said = ["red shirt", {"größe": 42}], None, "quoted"
+    held = tuple(row[1] for row in rows)
+    assert tuple(row[1] for row in page.rows) == (held if shop.kind == "sqlite" else said)  # SQLite has no such type
+    assert [row[2] for row in page.rows] == ["[1]", "2", None]  # text that looks like it stays text
