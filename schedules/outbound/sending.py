@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
 
 from plugins.base import ForwardsEvents
 from plugins.contracts import Halt, OutboundItem, Outcome, OutcomeKind, Reject, Retry
 from schedules.outbound.bodies import SubscriptionPlan
 from schedules.outbound.deliveries import Answer, DueRow
 
+BACKFILL_AFTER = timedelta(days=30)  # an event sent so late tells a tool what was, and starts no mail of its own
 _SUSPICIOUS_AFTER = 2  # tries in vain after which a failing batch is searched for the event that spoils it
 _SEARCH_CALLS = 20  # calls that one such search may cost
 
@@ -60,6 +64,7 @@ def make_item(plan: SubscriptionPlan, row: DueRow) -> OutboundItem:
         profile=str(row.profile),
         identities=row.identities,
         options=plan.options,
+        is_backfill=timezone.now() - row.occurred_at > BACKFILL_AFTER,
     )
 
 
