@@ -13,14 +13,12 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.accounts import project
-from core.ui.wording import value_text
 from groups.compile import Compiled, boundaries, compile_leaf
 from groups.definitions import Definition, define_many
 from groups.models import Group, GroupKind
 from groups.moving_time import Boundary
 from groups.sentence import say_leaf
 from groups.tree import Leaf, Node
-from profiles import ruleset
 from profiles.models import Profile
 
 _HORIZON = timedelta(days=3660)  # nobody plans further ahead than that
@@ -29,16 +27,17 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One rule: what it asks, whether it holds, and the value that decides it ("" without one).
+    """One rule: what it asks, whether it holds, and the value that decides it (None without one).
 
     `is_moot` says that it does not hold and need not, since any one rule is enough and another one holds.
     """
 
     key: str
+    label: str
     sentence: str
     holds: bool
     is_moot: bool
-    value: str
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class _Asked:
     compiled: Compiled
 
 
-def explain(profile: Profile, groups: Iterable[Group]) -> dict[int, Explanation]:
+def explain(profile: Profile, groups: Iterable[Group], *, now: datetime) -> dict[int, Explanation]:
     """The explanation of each calculated group, by its id. Groups that cannot be read are left out."""
     calculated = [group for group in groups if group.kind == GroupKind.CALCULATED and group.rules]
     definitions = define_many((group.pk, group.rules_version, group.rules) for group in calculated)
@@ -77,7 +76,6 @@ def explain(profile: Profile, groups: Iterable[Group]) -> dict[int, Explanation]
     ]
     if not asked:
         return {}
-    now = _now()
     answers = _by_group(asked, _answer(profile.pk, [(each.compiled, now) for each in asked]))
     flips = _find_flips(profile, definitions, asked, answers, now=now)
     return {
@@ -92,21 +90,18 @@ def _explain(
 ) -> Explanation:
     node = definition.node
     holds = _holds(node, answers)
-    rules = ruleset.load().by_key
-    reasons = []
-    for leaf in node.leaves():
-        value = profile.properties.get(leaf.key)
-        is_identity = leaf.key in rules and rules[leaf.key].is_unique
-        reasons.append(
-            Reason(
-                key=leaf.key,
-                sentence=say_leaf(leaf),
-                holds=answers[leaf.path],
-                is_moot=node.match == "any" and holds and not answers[leaf.path],
-                value="" if value is None else value_text(value, leaf.type, is_identity=is_identity),
-            )
+    reasons = tuple(
+        Reason(
+            key=leaf.key,
+            label=leaf.label,
+            sentence=say_leaf(leaf),
+            holds=answers[leaf.path],
+            is_moot=node.match == "any" and holds and not answers[leaf.path],
+            value=profile.properties.get(leaf.key),
         )
-    return Explanation(node.match, holds, tuple(reasons), flips_at)
+        for leaf in node.leaves()
+    )
+    return Explanation(node.match, holds, reasons, flips_at)
 
 
 def _holds(part: Node | Leaf, answers: Mapping[str, bool]) -> bool:
@@ -171,13 +166,6 @@ def _passes(boundary: Boundary, at: datetime, compiled: Compiled, *, now: dateti
 
 def _date_of(value: Any) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else None
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("select clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
 
 
 def _answer(guid: UUID, asked: Sequence[tuple[Compiled, datetime]]) -> list[bool]:
