@@ -57,7 +57,7 @@ def test_refresh_now_keeps_what_is_known_when_it_cannot_be_asked(editor: Client,
     [alice] = make_profiles([{"user_id": 1, "first_name": "Alice"}])
     source.run("drop table users")
     said = after(editor, f"/profiles/{alice}/refresh/")
-    assert "1 property could not be asked for; what is known stays." in said, said[200:700]
+    assert "1 property could not be asked for; what is known stays." in said
     assert Profile.objects.get(pk=alice).properties["first_name"] == "Alice"
 
 
