@@ -205,7 +205,7 @@ def test_a_profile_says_where_each_value_came_from_or_why_there_is_none(viewer: 
     assert f"Warehouse: purchases, run {shop.finished.pk}" in page
     assert "Warehouse is not asked while the property is paused" in page
     assert "Not named in any upload of CSV uploads" in page
-    assert "Newsletter newsletter Yes True or false" in page
+    assert "Newsletter newsletter Yes Yes or no" in page
     assert "Lifetime value ltv 0.00 Number Warehouse" in page
 
 
