@@ -128,7 +128,9 @@ def _find_flips(
     times: dict[int, set[datetime]] = {}
     for each in moving:
         at = _date_of(profile.properties.get(each.leaf.key))
-        for boundary in boundaries(each.leaf) if at is not None else ():
+        if at is None:
+            continue
+        for boundary in boundaries(each.leaf):
             moment = _passes(boundary, at, each.compiled, now=now)
             if moment is not None:
                 times.setdefault(each.group_id, set()).add(moment)
