@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -21,10 +21,12 @@ _MOST_OF_A_DAY = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How a subscription is doing. `waiting` counts to `MOST_COUNTED`; `lately` the states of the last day's events."""
+    """How a subscription is doing. `waiting` counts to `MOST_COUNTED`; `lately` the states of the last day's events;
+    `last_at` is when the destination last answered one of those."""
 
     waiting: int = 0
     lately: Mapping[str, int] = field(default_factory=dict)
+    last_at: datetime | None = None
 
 
 def subscriptions() -> QuerySet[Subscription]:
@@ -58,14 +60,18 @@ def count_deliveries(subscription_ids: Collection[int]) -> dict[int, Counts]:
     waiting = count_waiting(ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            "select subscription_id, state, count(*) from (select subscription_id, state from outbound_delivery"
+            "select subscription_id, state, count(*), max(answered_at)"
+            " from (select subscription_id, state, answered_at from outbound_delivery"
             " where event_id >= %s limit %s) d where subscription_id = any(%s) group by 1, 2",
             [since, _MOST_OF_A_DAY, ids],
         )
         lately: dict[int, dict[str, int]] = {}
-        for subscription_id, state, count in cursor.fetchall():
+        last: dict[int, datetime] = {}
+        for subscription_id, state, count, at in cursor.fetchall():
             lately.setdefault(subscription_id, {})[state] = count
-    return {each: Counts(waiting.get(each, 0), lately.get(each, {})) for each in ids}
+            if at is not None:
+                last[subscription_id] = max(at, last.get(subscription_id, at))
+    return {each: Counts(waiting.get(each, 0), lately.get(each, {}), last.get(each)) for each in ids}
 
 
 def deliveries(
