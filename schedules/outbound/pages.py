@@ -15,7 +15,7 @@ from psycopg2 import errorcodes
 
 from apps_connectors.models import App
 from core.lib import uuid7
-from core.ui.counting import Question
+from core.ui.counting import Count, Question
 from events.pages import TooSlow, name_people
 from plugins import registry
 from plugins.base import ForwardsEvents
@@ -96,6 +96,15 @@ class Shown:
     def rules(self) -> list[Any]:
         """The properties that it names itself, in the order in which they go out."""
         return [each.rule for each in sorted(self.subscription.properties.all(), key=lambda each: each.pk)]
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """A subscription that stopped, and what has to be mended."""
+
+    pk: int
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +235,17 @@ def followed_parts(subscription: Subscription) -> tuple[list[str], list[str]]:
     return list(names), list(plan.properties)
 
 
-def halted() -> list[Subscription]:
-    """Those that stopped by themselves and wait for a person."""
-    found = Subscription.objects.filter(state=SubscriptionState.PAUSED).exclude(paused_reason="")
-    return list(found.select_related("app").order_by("name"))
+def halted_question() -> Question:
+    """Those that stopped by themselves and wait for a person; `read_halted` reads the answer."""
+    one = "json_build_object('pk', id, 'name', name, 'reason', paused_reason)"
+    return Question(
+        "subscription where state = 'paused' and paused_reason <> ''", parts={"which": f"json_agg({one} order by name)"}
+    )
+
+
+def read_halted(answer: Count) -> list[Halted]:
+    """The subscriptions of an answer to `halted_question`, by name."""
+    return [Halted(**each) for each in answer.parts.get("which") or ()]
 
 
 def sent_since(at: datetime) -> Question:
