@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection
 
 from benchmarks import customers
-from benchmarks.harness import Report, connect_to, other_database, run_sql, wait_for, workers
+from benchmarks.harness import Report, connect_to, largest_worker_mb, other_database, run_sql, wait_for, workers
 from core.accounts.actors import SYSTEM
 from groups.models import Group, GroupMember
 from schedules import runs
@@ -42,8 +42,8 @@ def run(profiles: int, *, worker_processes: int = 2) -> Report:
             import_seconds = time.perf_counter() - started
             _wait_for_exports(exporting, profiles, within=profiles / 100 + 120)
             seconds = time.perf_counter() - started
-        limit = _copy_flat(source, out)
-        report = Report("pipeline", profiles, seconds, limit)
+        largest = largest_worker_mb()
+        report = Report("pipeline", profiles, seconds, _copy_flat(source, out), largest)
         report.detail = {
             "import_seconds": round(import_seconds, 2),
             "import_counters": imported.counters,

@@ -170,6 +170,9 @@ class MailchimpApp(App, TestsConnection, GivesSamples):
 
     def tables(self) -> Sequence[Table]:
         lists = sorted(self._lists(), key=lambda found: str(found["id"]))
+        chosen = str(self.options.get("list_id") or "")
+        if chosen and chosen not in [found["id"] for found in lists]:
+            raise Halt(f"There is no audience {chosen} in this account: choose another one in the App's settings.")
         return [
             Table(name=found["id"], columns=self._columns(found["id"]), primary_key=("email_address",))
             for found in lists

@@ -222,7 +222,8 @@ _RECORD = """
                                least(%(longest)s, %(first)s * 2 ^ least(d.tries, 20)) * (0.75 + random() / 2)) end,
            log = case when not v.called or v.state = 'accepted' then d.log else
                case when jsonb_array_length(d.log) >= %(logged)s then d.log - 0 else d.log end
-               || jsonb_build_object('at', d.sent_at, 'outcome', v.state, 'text', concat_ws(' ', nullif(v.error, ''), nullif(v.reply, ''))) end
+               || jsonb_build_object('at', d.sent_at, 'outcome', v.state,
+                                     'text', concat_ws(' ', nullif(v.error, ''), nullif(v.reply, ''))) end
       from (values %%s) v (event, state, error, reply, called, costs, after)
      where d.subscription_id = %(subscription)s and d.attempt_id = %(attempt)s and d.event_id = v.event::uuid
 """

@@ -120,6 +120,8 @@ def test_people_are_let_in_by_their_role(make: Callable[[], User], rank: int) ->
     for address, method in calls():
         response = send(client, method, address.path)
         may = rank >= needed_rank(address, method)
+        if response.status_code == 405 and not address.endpoint:
+            continue  # a page only to look at, or a button only to press: nobody is let in
         if is_refused(response) is may or response.status_code >= 500:
             wrong.append(f"{method} {address.path} ({address.name}): {response.status_code}, may: {may}")
     assert wrong == []

@@ -57,10 +57,15 @@ def problems_with(schema: Schema, document: Any) -> list[str]:
 def check_body(operation: str, body: Any) -> None:
     """Raise `Refusal` for a body that the operation does not take."""
     errors = [
-        (".".join(map(str, error.path)), error.message[:200]) for error in _validator(operation).iter_errors(body)
+        (".".join(map(str, error.path)), _shorten(error.message)) for error in _validator(operation).iter_errors(body)
     ]
     if errors:
         raise invalid(errors[:20])
+
+
+def _shorten(message: str) -> str:
+    """What is wrong stands at the end, behind the whole value."""
+    return message if len(message) <= 200 else f"…{message[-199:]}"
 
 
 def check_email(email: str) -> None:

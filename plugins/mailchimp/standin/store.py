@@ -170,7 +170,7 @@ class Store:
     def find_tags(self, list_id: str, beginning: str) -> list[Row]:
         """The audience's tags whose name begins so."""
         return self._run(
-            "select id, name from tag where list_id = ? and substr(name, 1, ?) = ? order by name",
+            "select id, name from tag where list_id = ? and substr(name, 1, ?) = ? collate nocase order by name",
             list_id,
             len(beginning),
             beginning,
