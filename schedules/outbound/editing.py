@@ -62,8 +62,6 @@ def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> 
     elif request.method == "POST" and form.is_valid():
         with form.catching(form.names()):
             return _save(request, subscription, form)
-    elif subscription is not None and request.method == "GET":
-        shown = preview_of(subscription)
     context = {
         "form": form,
         "app": app,

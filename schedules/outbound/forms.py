@@ -27,7 +27,7 @@ class SubscriptionForm(ProductForm):
         label="Name", max_length=200, required=False, help_text="Left empty: the App and the events."
     )
     match = forms.ChoiceField(
-        label="Which events",
+        label="Which events go out",
         choices=[
             (Match.TYPE.value, "Events of one type"),
             (Match.KEY.value, "Events that have a value under one key"),
@@ -63,10 +63,10 @@ class SubscriptionForm(ProductForm):
         help_text="Its groups and its properties are used as they are at the time, also when they are changed there.",
     )
     properties = forms.MultipleChoiceField(
-        label="Properties",
+        label="Properties that go along",
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="They go along under “profile”, after what identified the person.",
+        help_text="Under “profile”, after what identified the person.",
     )
 
     def __init__(

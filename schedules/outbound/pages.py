@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -17,17 +16,17 @@ from apps_connectors.models import App
 from core.lib import uuid7
 from core.ui.counting import Count, Question
 from events.pages import TooSlow, name_people
+from groups.models import Group
 from plugins import registry
 from plugins.base import ForwardsEvents
+from profiles.models import ProfilePropertyRule
 from profiles.queries import Person
 from schedules.models import Direction, Schedule
 from schedules.outbound import queries
-from schedules.outbound.bodies import load_plan
 from schedules.outbound.models import (
     ENDED,
     DeliveryState,
     Match,
-    OutboundCursor,
     OutboundDelivery,
     Subscription,
     SubscriptionState,
@@ -88,14 +87,14 @@ class Shown:
         return self.counts.waiting >= queries.MOST_COUNTED
 
     @property
-    def groups(self) -> list[Any]:
+    def groups(self) -> list[Group]:
         """The groups that it names itself."""
-        return [each.group for each in self.subscription.groups.all()]
+        return sorted((each.group for each in self.subscription.groups.all()), key=lambda group: group.name)
 
     @property
-    def rules(self) -> list[Any]:
+    def rules(self) -> list[ProfilePropertyRule]:
         """The properties that it names itself, in the order in which they go out."""
-        return [each.rule for each in sorted(self.subscription.properties.all(), key=lambda each: each.pk)]
+        return [each.rule for each in self.subscription.properties.all()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +189,14 @@ def show(subscriptions: Sequence[Subscription]) -> list[Shown]:
     """These subscriptions, made by `queries.subscriptions()`, with their figures."""
     ids = [each.pk for each in subscriptions]
     counts = queries.count_deliveries(ids) if ids else {}
-    now = timezone.now()
-    resting = OutboundCursor.objects.filter(pk__in=ids, rests_until__gt=now).values_list("pk", "rests_until")
-    rests = dict(resting)
-    return [
-        Shown(each, *_state_of(each, rests.get(each.pk)), counts.get(each.pk, Counts()), rests.get(each.pk))
-        for each in subscriptions
-    ]
+    return [_show(each, counts[each.pk]) for each in subscriptions]
+
+
+def _show(subscription: Subscription, counts: Counts) -> Shown:
+    rests_until = subscription.cursor.rests_until
+    if rests_until is not None and rests_until <= timezone.now():
+        rests_until = None
+    return Shown(subscription, *_state_of(subscription, rests_until), counts, rests_until)
 
 
 def _state_of(subscription: Subscription, rests_until: datetime | None) -> tuple[str, str]:
@@ -225,14 +225,14 @@ def exports_of(app: App) -> list[Schedule]:
     return list(Schedule.objects.filter(app=app, direction=Direction.EXPORT).order_by("name"))
 
 
-def followed_parts(subscription: Subscription) -> tuple[list[str], list[str]]:
-    """The names of the groups and of the properties' keys that the followed export sends now."""
-    plan = load_plan(subscription)
-    followed = subscription.follows
+def sent_parts(shown: Shown) -> tuple[list[Group], list[str]]:
+    """The groups and the keys of the properties that a subscription, or the export it follows, asks for now."""
+    followed = shown.subscription.follows
     if followed is None:
-        return [], list(plan.properties)
-    names = followed.groups.order_by("group__name").values_list("group__name", flat=True)
-    return list(names), list(plan.properties)
+        return shown.groups, [rule.key for rule in shown.rules]
+    links = followed.groups.select_related("group").order_by("group__name")
+    keys = followed.fields.order_by("pk").values_list("rule__key", flat=True)
+    return [link.group for link in links], list(dict.fromkeys(keys))
 
 
 def halted_question() -> Question:

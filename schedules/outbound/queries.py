@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from core.lib import uuid7
 from core.lib.errors import NotFound
-from schedules.outbound.models import OutboundDelivery, Subscription
+from schedules.outbound.models import OutboundDelivery, Subscription, SubscriptionGroup, SubscriptionProperty
 
 MOST_COUNTED = 10_000  # of what waits; more is told as "10,000 and more"
 _MOST_OF_A_DAY = 200_000
@@ -31,7 +31,10 @@ class Counts:
 
 def subscriptions() -> QuerySet[Subscription]:
     """All of them, with what their lists show."""
-    return Subscription.objects.select_related("app", "follows").prefetch_related("groups__group", "properties__rule")
+    return Subscription.objects.select_related("app", "follows", "cursor").prefetch_related(
+        Prefetch("groups", SubscriptionGroup.objects.select_related("group").order_by("pk")),
+        Prefetch("properties", SubscriptionProperty.objects.select_related("rule").order_by("pk")),
+    )
 
 
 def find_subscription(subscription_id: int) -> Subscription:

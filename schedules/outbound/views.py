@@ -52,8 +52,7 @@ def show_subscription(request: HttpRequest, subscription_id: int) -> HttpRespons
     if wants_fragment(request):
         status = 200 if context["listens"] or "before" in request.GET else STOP_POLLING
         return answer(request, "subscriptions/detail.html", "subscriptions/_log.html", context, status=status)
-    groups, keys = pages.followed_parts(subscription)
-    context |= {"followed_groups": groups, "followed_keys": keys}
+    context["groups"], context["keys"] = pages.sent_parts(shown)
     return answer(request, "subscriptions/detail.html", "subscriptions/_log.html", context)
 
 
