@@ -71,10 +71,10 @@ def make_every_state(carts: Carts) -> dict[str, str]:
     still = subscriptions.pause_subscription(carts.subscribe("Paused by us").pk, actor=SYSTEM)
     ledger = OutboundDelivery.objects.order_by("event_id", "subscription_id")
     alice = Profile.objects.get(pk=person(3))
-    pages = {"list": "", "no match": "?state=on&app=987", "choose": "new/", "new": f"new/{carts.app.pk}/"}
+    pages = {"list": "", "new": f"new/{carts.app.pk}/"}
     for each in (good, bad, gone, still):
         pages[each.name] = f"{each.pk}/"
-    pages |= {"edit": f"{good.pk}/edit/", "delete": f"{gone.pk}/delete/", "skip": f"{gone.pk}/skip/"}
+    pages |= {"edit": f"{good.pk}/edit/", "skip": f"{gone.pk}/skip/"}
     pages |= {"JSON": f"{good.pk}/json/", "nothing fits": f"{good.pk}/?state=skipped"}
     pages |= {f"delivery {each.state}": f"deliveries/{each.public_id}/" for each in ledger}
     event_id = ledger.filter(subscription_id=good.pk)[0].event_id
