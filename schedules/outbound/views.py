@@ -50,6 +50,7 @@ def show_subscription(request: HttpRequest, subscription_id: int) -> HttpRespons
     context: dict[str, Any] = {"shown": shown, "subscription": subscription, **_log(request, subscription)}
     context["listens"] = _listens(context, subscription)
     if wants_fragment(request):
+        context["is_fragment"] = True
         status = 200 if context["listens"] or "before" in request.GET else STOP_POLLING
         return answer(request, "subscriptions/detail.html", "subscriptions/_log.html", context, status=status)
     context["groups"], context["keys"] = pages.sent_parts(shown)

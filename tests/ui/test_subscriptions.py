@@ -66,6 +66,7 @@ def test_a_person_subscribes_an_app_tries_it_and_sees_an_event_arrive(
         deliver()
         row = page.locator("#log tbody tr")
         expect(row).to_contain_text("Accepted", timeout=10_000)  # by itself
+        expect(page.locator("#figures")).to_contain_text("1 event")
         row.get_by_role("link", name="cart_abandoned").click()
         body = page.get_by_role("region", name="The body as it is sent")
         expect(body).to_contain_text('"email": "alice@example.com"')

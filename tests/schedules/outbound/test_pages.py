@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -246,3 +247,18 @@ def test_a_list_that_fits_nothing_offers_to_clear(world: World, editor: Client) 
     assert "Clear" in page
     assert "carts" in read(editor.get(f"{HOME}?app={world.app.pk}&state=on"))
     assert pages.show_all(pages.Filters(state="paused")) == []
+
+
+def test_what_a_subscription_uses_is_not_deleted_and_the_page_says_why(world: World, editor: Client) -> None:
+    made = world.subscribe("carts", groups=(world.groups["usa"].pk,))
+    rule = ProfilePropertyRule.objects.get(key="first_name")
+    for thing in (f"apps/{world.app.pk}", f"groups/{world.groups['usa'].pk}", f"properties/{rule.pk}"):
+        response = editor.post(f"/{thing}/delete/")
+        assert response.status_code == 409, thing
+        assert "carts" in read(response).partition('role="alert"')[2], thing
+    export = make_export(world)
+    data = replace(subscriptions.read_data(made), follows=export.pk, groups=(), properties=())
+    subscriptions.update_subscription(made.pk, data, actor=SYSTEM)
+    response = editor.post(f"/schedules/{export.pk}/delete/")
+    assert response.status_code == 409
+    assert "“carts” (outbound events) follows this export" in read(response)
