@@ -27,12 +27,12 @@ def web_command(*, host: str, port: int, processes: int) -> list[str]:
     ]
 
 
-def worker_command(*, processes: int, queues: Sequence[str] = ()) -> list[str]:
-    """Run tasks of `queues` (none named: of all), `processes` at a time."""
+def worker_command(*, processes: int, queues: Sequence[str] = (), name: str = "") -> list[str]:
+    """Run tasks of `queues` (none named: of all), `processes` at a time; without a name it gets one of its own."""
     return [
         *(sys.executable, "-m", "celery", "--quiet", "--workdir", str(PROJECT), "-A", "grouparoo", "worker"),
         *("--concurrency", str(processes), "--queues", ",".join(queues or settings.QUEUES)),
-        *("--hostname", f"worker-{uuid.uuid4().hex[:8]}@%h", "--loglevel", "WARNING"),
+        *("--hostname", name or f"worker-{uuid.uuid4().hex[:8]}@%h", "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 
@@ -41,7 +41,7 @@ def beat_command() -> list[str]:
     """Wake the sweeps up. It keeps no file: when what is due stands in rows, and any number of beats may run."""
     return [
         *(sys.executable, "-m", "celery", "--quiet", "--workdir", str(PROJECT), "-A", "grouparoo", "beat"),
-        *("--scheduler", "celery.beat:Scheduler", "--loglevel", "WARNING", "--pidfile="),
+        *("--scheduler", "grouparoo.beating:Scheduler", "--loglevel", "WARNING", "--pidfile="),
     ]
 
 

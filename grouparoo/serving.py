@@ -1,10 +1,9 @@
-"""Brings the product up on one machine: servers, tables, static files, and its processes under one terminal."""
+"""Brings the product up on one machine: the embedded servers, and its processes under one terminal."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import os
 import threading
 import time
@@ -13,12 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from django.conf import settings
-from django.core.management import call_command
-from django.utils import timezone
 
 from core.lib.processes import Program, Supervisor, find_free_port
 from core.lib.servers import start_servers
-from core.work import partitions
 from grouparoo.running import beat_command, process_env, web_command, worker_command
 
 ANSWER_SECONDS = 60
@@ -30,15 +26,6 @@ def hold_servers() -> Iterator[None]:
     programs = Path(settings.PG_BIN) if settings.PG_BIN else None
     with start_servers(settings.VAR, programs=programs):
         yield
-
-
-def prepare(*, write: Callable[[str], None]) -> None:
-    """Bring the tables and the static files to this version of the code, and check that the database will do."""
-    write("Preparing the database and the pages.")
-    call_command("check", databases=["default"], stdout=io.StringIO())
-    call_command("migrate", interactive=False, verbosity=0)
-    partitions.ensure(timezone.now())
-    call_command("collectstatic", interactive=False, verbosity=0)
 
 
 def serve(

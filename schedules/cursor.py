@@ -6,7 +6,7 @@ running when the read began: everything below it has ended, and what ends later 
 exactly once, however commits fall. The price: a writing transaction left open anywhere on the server holds every
 export back; `oldest_writer` names it.
 
-Numbers of one database server mean nothing on another, hence `cluster`: a restored copy compares everyone again.
+Numbers of one database mean nothing in another, hence `cluster`: a restored copy compares everyone again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from core.work import database
 from schedules.models import ExportCursor
 
 CANDIDATES = 5000  # log rows of one read; a single transaction may hold more, and is never split
@@ -46,15 +47,6 @@ class OldestWriter:
     seconds: float
 
 
-def identify_cluster() -> str:
-    """The database server as transaction numbers see it: its identifier and timeline."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select s.system_identifier || '/' || c.timeline_id from pg_control_system() s, pg_control_checkpoint() c"
-        )
-        return str(cursor.fetchone()[0])
-
-
 def read_horizon() -> int:
     """The oldest transaction number that may still be running: all below have ended, and later statements see them."""
     with connection.cursor() as cursor:
@@ -65,7 +57,7 @@ def read_horizon() -> int:
 def find(schedule_id: int, *, mapping_version: int) -> int | None:
     """The mark from which the logs say all that changed; None when everyone has to be compared first."""
     known = ExportCursor.objects.filter(schedule_id=schedule_id).first()
-    if known is None or known.mapping_version != mapping_version or known.cluster != identify_cluster():
+    if known is None or known.mapping_version != mapping_version or known.cluster != database.identify():
         return None
     return known.mark
 
@@ -74,14 +66,14 @@ def move(schedule_id: int, *, mark: int, mapping_version: int) -> None:
     """Store how far the logs are taken, in the transaction that stores what is owed because of them."""
     ExportCursor.objects.update_or_create(
         schedule_id=schedule_id,
-        defaults={"mark": mark, "cluster": identify_cluster(), "mapping_version": mapping_version},
+        defaults={"mark": mark, "cluster": database.identify(), "mapping_version": mapping_version},
     )
 
 
 def least_mark() -> int | None:
     """The logs must keep every row from this transaction number on; None when no export reads them."""
     with connection.cursor() as cursor:
-        cursor.execute("select min(mark) from export_cursor where cluster = %s", [identify_cluster()])
+        cursor.execute("select min(mark) from export_cursor where cluster = %s", [database.identify()])
         found = cursor.fetchone()[0]
     return None if found is None else int(found)
 

@@ -96,6 +96,7 @@ class Project(models.Model):
     guard_minimum = models.PositiveIntegerField(default=50)
     sending_stopped = models.BooleanField(default=False)
     sending_stopped_reason = models.CharField(max_length=300, blank=True)
+    database = models.CharField(max_length=60, blank=True)  # on which this was last started; a copy has another one
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -18,13 +18,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.accounts import audit
-from core.accounts.actors import Actor
+from core.accounts.actors import SYSTEM, Actor
 from core.accounts.models import Project
 from core.lib.errors import InvalidInput
-from core.work import leases
+from core.work import database, leases
 
 CACHE_SECONDS = 5.0
 ZONE_WORK = "time_zone"  # the kind of work that a change of the time zone leaves to `groups`
+
+COPY_REASON = (
+    "This database was restored or moved to another server. Make sure that no other copy sends, then start sending."
+)
 
 # Values that programs and people put where they have none, and that so many people would share.
 NEVER_IDENTIFY = ("null", "none", "nan", "undefined", "unknown", "anonymous", "n/a", "test@test.com")
@@ -96,6 +100,23 @@ def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
             audit.record("project.update", project, before=before, after=_seen(project), actor=actor)
         transaction.on_commit(forget)
     return _freeze(project)
+
+
+def note_start() -> bool:
+    """Called before the product starts: on a restored or moved copy all sending is stopped, until a person looks.
+
+    What was sent after the backup is not known here, and another copy may be running. Returns whether it stopped.
+    """
+    here = database.identify()
+    _row()
+    with transaction.atomic():
+        project = Project.objects.select_for_update(no_key=True).get(pk=1)
+        is_copy = project.database not in ("", here)
+        if project.database != here:
+            Project.objects.filter(pk=1).update(database=here)
+        if is_copy:
+            update({"sending_stopped": True, "sending_stopped_reason": COPY_REASON}, actor=SYSTEM)
+    return is_copy
 
 
 def _row() -> Project:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import F
 from django.db.models.functions import Now
 
+from core.work import database
 from schedules import cursor
 from schedules.outbound.models import OutboundCursor
 
@@ -31,7 +32,7 @@ def start(subscription_id: int) -> None:
     OutboundCursor.objects.create(
         subscription_id=subscription_id,
         mark=cursor.read_horizon(),
-        cluster=cursor.identify_cluster(),
+        cluster=database.identify(),
         read_at=Now(),
     )
 
@@ -40,7 +41,7 @@ def find(subscription_id: int) -> Place:
     """Where it stands."""
     row = OutboundCursor.objects.annotate(now=Now()).get(pk=subscription_id)
     return Place(
-        mark=row.mark if row.cluster == cursor.identify_cluster() else None,
+        mark=row.mark if row.cluster == database.identify() else None,
         read_at=row.read_at,
         is_resting=row.rests_until is not None and row.rests_until > row.now,
         waits=row.waits,
@@ -49,9 +50,7 @@ def find(subscription_id: int) -> Place:
 
 def move(subscription_id: int, *, mark: int) -> None:
     """Store how far it has read."""
-    OutboundCursor.objects.filter(pk=subscription_id).update(
-        mark=mark, cluster=cursor.identify_cluster(), read_at=Now()
-    )
+    OutboundCursor.objects.filter(pk=subscription_id).update(mark=mark, cluster=database.identify(), read_at=Now())
 
 
 def rest(subscription_id: int, *, seconds: float, counts: bool) -> None:

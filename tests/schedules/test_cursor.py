@@ -174,8 +174,8 @@ def test_an_open_transaction_that_wrote_is_named(writer: Any) -> None:
     writer.rollback()
 
 
-def test_the_cluster_is_the_server_and_its_timeline() -> None:
-    system, _, timeline = cursor.identify_cluster().partition("/")
-    assert system.isdigit()
-    assert timeline.isdigit()
-    assert cursor.identify_cluster() == f"{system}/{timeline}"
+def test_a_database_is_known_by_its_server_timeline_and_number() -> None:
+    parts = database.identify().split("/")
+    assert len(parts) == 3
+    assert all(part.isdigit() for part in parts)
+    assert database.identify() == "/".join(parts)

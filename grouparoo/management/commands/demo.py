@@ -13,8 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from grouparoo import demo
+from grouparoo.preparing import prepare
 from grouparoo.screen import Screen
-from grouparoo.serving import choose_port, prepare, serve
+from grouparoo.serving import choose_port, serve
 
 LOOK_SECONDS = 0.5
 STUCK_SECONDS = 300.0

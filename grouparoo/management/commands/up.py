@@ -11,8 +11,9 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from grouparoo.preparing import prepare
 from grouparoo.screen import Screen
-from grouparoo.serving import choose_port, prepare, serve
+from grouparoo.serving import choose_port, serve
 
 
 class Command(BaseCommand):
