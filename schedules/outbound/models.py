@@ -1,7 +1,7 @@
 """Subscriptions to events, and the ledger of what each was sent.
 
 `Subscription`, `SubscriptionGroup`, `SubscriptionProperty` are written by `subscriptions.py`, `OutboundCursor` by
-`cursors.py`, `OutboundDelivery` by `deliveries.py`, all in `schedules/outbound/`.
+`cursors.py`, `OutboundDelivery` by `owing.py` and `deliveries.py`, all in `schedules/outbound/`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,9 @@ class SubscriptionGroup(models.Model):
         db_table = "subscription_group"
         constraints = [models.UniqueConstraint(fields=["subscription", "group"], name="subscription_group_unique")]
 
+    def __str__(self) -> str:
+        return f"the outbound events {self.subscription}"
+
 
 class SubscriptionProperty(models.Model):
     """A property that goes along under `profile`, in the order of the rows."""
@@ -84,6 +87,9 @@ class SubscriptionProperty(models.Model):
     class Meta:
         db_table = "subscription_property"
         constraints = [models.UniqueConstraint(fields=["subscription", "rule"], name="subscription_property_unique")]
+
+    def __str__(self) -> str:
+        return f"the outbound events {self.subscription}"
 
 
 class OutboundCursor(models.Model):

@@ -153,11 +153,16 @@ def deliver(*, waits: int = 0) -> None:
     """Work on subscriptions until there is nothing to do just now; `waits` times, what rests is made due."""
     wait_for_horizon()
     for left in range(waits, -1, -1):
-        delivering.find_due()
-        while delivering.work_slice():
-            pass
+        run_slices()
         if left:
             make_due()
+
+
+def run_slices() -> None:
+    """Work on what is due, whether or not every event may be read."""
+    delivering.find_due()
+    while delivering.work_slice():
+        pass
 
 
 def make_due() -> None:
