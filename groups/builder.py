@@ -14,6 +14,7 @@ from groups.moving_time import UNITS
 from groups.operators import Argument, Operator, find, for_property
 from groups.tree import MAX_LEAVES
 from profiles.ruleset import Rule
+from profiles.types import Rejected, parse_float, parse_integer
 
 _NUMBERS = ("integer", "float")
 
@@ -206,12 +207,14 @@ def _text(value: Any) -> str:
 def _write(row: Row) -> dict[str, Any]:
     leaf: dict[str, Any] = {"property": row.key, "operator": row.operator}
     match row.argument:
-        case Argument.TEXT | Argument.VALUE:
+        case Argument.TEXT:
             leaf["value"] = row.value
+        case Argument.VALUE:
+            leaf["value"] = _read_value(row.value, row)
         case Argument.VALUES:
-            leaf["value"] = [line.strip() for line in row.value.splitlines() if line.strip()]
+            leaf["value"] = [_read_value(line.strip(), row) for line in row.value.splitlines() if line.strip()]
         case Argument.RANGE:
-            leaf["value"] = [row.value, row.last]
+            leaf["value"] = [_read_value(row.value, row), _read_value(row.last, row)]
         case Argument.SPAN:
             leaf["value"] = {"amount": int(row.amount) if row.amount.isdecimal() else row.amount, "unit": row.unit}
     if row.is_negative and row.leaves_out:
@@ -219,3 +222,16 @@ def _write(row: Row) -> dict[str, Any]:
     if row.folds_case and row.minds_case:
         leaf["case_sensitive"] = True
     return leaf
+
+
+def _read_value(text: str, row: Row) -> Any:
+    """Numbers as numbers, so that saving what was loaded changes nothing; the rest as it was typed."""
+    if row.rule is None or row.rule.type not in _NUMBERS:
+        return text
+    for parse in (parse_integer, parse_float):
+        try:
+            number = parse(text)
+        except Rejected:
+            continue
+        return text if number is None else number
+    return text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from core.accounts import project
@@ -100,6 +100,14 @@ def groups_of(profile_ids: Sequence[UUID]) -> dict[UUID, list[Joined]]:
     return found
 
 
+def groups_for(profile_id: UUID, *, limit: int) -> list[tuple[Group, datetime | None]]:
+    """Groups by name with when this profile joined, None where it is not in; of many, those it is in for certain."""
+    member = GroupMember.objects.filter(group_id=OuterRef("pk"), profile_id=profile_id)
+    groups = Group.objects.annotate(joined_at=Subquery(member.values("created_at")))
+    found = groups.order_by(F("joined_at").asc(nulls_last=True), "name")[:limit]
+    return [(group, group.joined_at) for group in sorted(found, key=lambda group: group.name.lower())]
+
+
 def member_ids(group_id: int, *, before: UUID | None, limit: int) -> list[tuple[UUID, datetime]]:
     """Members and when they joined, in falling order of guid; `before` is the last guid of the page above."""
     members = GroupMember.objects.filter(group_id=group_id)
@@ -157,12 +165,6 @@ def sentences(groups: Sequence[Group]) -> dict[int, Sentence]:
             continue
         found[group.pk] = (("People ", False), *_say(tree), (".", False))
     return found
-
-
-def with_sentences(joined: Sequence[Joined]) -> list[tuple[Joined, Sentence]]:
-    """Each group with its rules in words: why someone is in it."""
-    words = sentences([each.group for each in joined])
-    return [(each, words.get(each.group.pk, ())) for each in joined]
 
 
 def _say(part: Node | Leaf) -> Sentence:

@@ -22,7 +22,10 @@ AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than th
 
 @dataclass(slots=True)
 class BatchResult:
-    """What became of a batch. `errors` are (index in the batch, what is wrong, one sentence)."""
+    """What became of a batch. `errors` are (index in the batch, what is wrong, one sentence).
+
+    `unanswered` are the properties that could not be asked for, for some people at least, with the reason.
+    """
 
     events: int = 0
     duplicates: int = 0
@@ -34,6 +37,7 @@ class BatchResult:
     rejected: int = 0
     statements: int = 0
     errors: list[tuple[int, str, str]] = field(default_factory=list)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

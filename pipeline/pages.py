@@ -11,17 +11,19 @@ from uuid import UUID
 from django.utils import timezone
 
 from core.ui.causes import Cause
-from core.ui.wording import value_text
+from core.ui.wording import relative, value_text
 from events import queries as event_queries
 from events.models import Event, EventState, SourceKind
 from groups import pages as group_pages
-from groups.models import GroupMembershipChange
+from groups.explaining import Explanation, Reason, explain
+from groups.models import Group, GroupKind, GroupMembershipChange
 from groups.pages import Joined
 from profiles import queries
 from profiles.models import Profile, ProfileChange, ProfilePropertyRule
-from profiles.queries import Person
+from profiles.queries import Line, Person
 
 MOST_TAGS = 2  # groups named in a list before "+3"
+MOST_GROUPS = 200  # groups looked at on a page of one person
 TIMELINE = 20
 
 
@@ -33,6 +35,47 @@ class Row:
     groups: Sequence[Joined]
     more_groups: int
     last_event: event_queries.Latest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One group and why a person is in it, or not. `reasons` are (the rule, the value with its source)."""
+
+    group: Group
+    joined_at: datetime | None
+    explanation: Explanation | None
+    reasons: Sequence[tuple[Reason, str]] = ()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether membership does not follow the rules yet; it does in a moment."""
+        return self.explanation is not None and self.explanation.holds != (self.joined_at is not None)
+
+    @property
+    def flips(self) -> str:
+        """When time alone makes them leave or join: "on 12 January", "in 5 h"."""
+        at = self.explanation.flips_at if self.explanation is not None else None
+        if at is None:
+            return ""
+        local, today = timezone.localtime(at), timezone.localdate()
+        if (local.date() - today).days <= 1:
+            return relative(at)
+        return f"on {local.day} {local:%B}" if local.year == today.year else f"on {local.day} {local:%B %Y}"
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The properties it asks about, each once."""
+        return list(dict.fromkeys(reason.label for reason, _ in self.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupsOfPerson:
+    """The groups someone is in, those they are not in with the nearest misses first, manual ones they can be put in."""
+
+    inside: Sequence[Why]
+    outside: Sequence[Why]
+    manual: Sequence[Group]
+    names: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +130,39 @@ def rows_of(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -
     ]
 
 
+def groups_of_person(profile: Profile, lines: Sequence[Line], named: Mapping[str, Cause]) -> GroupsOfPerson:
+    """Every group with its reasons for this person, with a handful of statements, whatever their number."""
+    groups = group_pages.groups_for(profile.pk, limit=MOST_GROUPS)
+    explained = explain(profile, [group for group, _ in groups], now=timezone.now())
+    known = {line.rule.key: _in_words(line, named) for line in lines}
+    whys = [
+        Why(group, joined_at, explained.get(group.pk), _reasons(explained.get(group.pk), known))
+        for group, joined_at in groups
+    ]
+    outside = [why for why in whys if why.joined_at is None and why.explanation is not None]
+    outside.sort(key=lambda why: why.explanation.missing if why.explanation else 0)
+    return GroupsOfPerson(
+        inside=[why for why in whys if why.joined_at is not None],
+        outside=outside,
+        manual=[why.group for why in whys if why.joined_at is None and why.group.kind == GroupKind.MANUAL],
+        names={group.pk: group.name for group, _ in groups},
+    )
+
+
+def _reasons(explanation: Explanation | None, known: Mapping[str, str]) -> list[tuple[Reason, str]]:
+    reasons = explanation.reasons if explanation is not None else ()
+    return [(reason, known.get(reason.key, "")) for reason in reasons]
+
+
+def _in_words(line: Line, named: Mapping[str, Cause]) -> str:
+    """A value and where it came from, or why there is none."""
+    if line.rejected:
+        return f"“{line.rejected}” was rejected: {line.why}"
+    if not line.text:
+        return line.why
+    return f"{line.text}, from {named[line.cause].label if line.cause in named else line.source}"
+
+
 def read_history(profile: Profile) -> History:
     """The latest changes, moves and events of a profile."""
     return History(
@@ -97,11 +173,15 @@ def read_history(profile: Profile) -> History:
 
 
 def timeline(
-    profile: Profile, history: History, rules: Sequence[ProfilePropertyRule], named: Mapping[str, Cause]
+    profile: Profile,
+    history: History,
+    rules: Sequence[ProfilePropertyRule],
+    named: Mapping[str, Cause],
+    *,
+    group_names: Mapping[int, str],
 ) -> list[Day]:
-    """A history in one order; `named` holds its causes in words."""
+    """A history in one order; `named` holds its causes in words, `group_names` those of the groups there are."""
     sources = event_queries.source_causes(history.events)
-    group_names = group_pages.names([move.group_id for move in history.moves])
     moments = moments_of_changes(history.changes, rules, named)
     moments += [_of_move(move, group_names, named) for move in history.moves]
     moments += [_of_event(event, named[sources[event.pk]]) for event in history.events]

@@ -115,6 +115,7 @@ def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID] = (), earl
     carried, read_us = _carried(items, resolution, now_us=now_us)
     fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
     result.statements = len(fetched.statements)
+    result.unanswered = {key: reason for errors in fetched.errors.values() for key, reason in errors.items()}
     identity.look_up_more(owners, owners_of_answers(fetched, rules, owners))
     learn(people, fetched, rules, owners, now_us=now_us)
     return Prepared(items, refresh, rules, now_us, owners, resolution, people, fetched, result)

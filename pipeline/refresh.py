@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from core.work.leases import Lease
-from core.work.models import WorkState
+from core.work.models import UNFINISHED, Work, WorkState
 from pipeline.items import BatchResult
 from pipeline.process import process
 from profiles import hydration_retries, rules
@@ -77,7 +77,13 @@ def _everyone(lease: Lease) -> int:
 
 
 def refresh_everyone(lease: Lease) -> bool:
-    """One step of asking again for every profile; whether there is more."""
+    """One step of asking again for every profile; whether there is more.
+
+    When the rules changed after it began, other work asks everyone from the start: this one gives way.
+    """
+    if _is_overtaken(lease):
+        lease.finish(state=WorkState.STOPPED)
+        return False
     after = (lease.mark or {}).get("after")
     everyone = Profile.objects.order_by("guid").values_list("guid", flat=True)
     page = list((everyone.filter(guid__gt=after) if after else everyone)[:BATCH])
@@ -86,6 +92,11 @@ def refresh_everyone(lease: Lease) -> bool:
         return False
     process([], claim=_PageClaim(lease, page[-1], len(page)), refresh=page)
     return True
+
+
+def _is_overtaken(lease: Lease) -> bool:
+    later = Work.objects.filter(kind=lease.kind, subject__startswith=rules.EVERYONE, pk__gt=lease.work_id)
+    return later.filter(state__in=UNFINISHED).exists()
 
 
 def retry_due() -> int:

@@ -11,4 +11,7 @@ urlpatterns = [
     path("", views.list_profiles, name="list"),
     path("<uuid:guid>/", views.show_profile, name="show"),
     path("<uuid:guid>/changes/", views.show_changes, name="changes"),
+    path("<uuid:guid>/refresh/", views.refresh_profile, name="refresh"),
+    path("<uuid:guid>/join/", views.join_group, name="join"),
+    path("<uuid:guid>/leave/", views.leave_group, name="leave"),
 ]

@@ -1,4 +1,4 @@
-"""The pages of people: the list with its search, one person, everything that ever changed about them."""
+"""The pages of people: the list with its search, one person with what can be done for them, their change log."""
 
 from __future__ import annotations
 
@@ -6,20 +6,26 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui import causes
 from core.ui.counting import Question, count
+from core.ui.forms import actor_of, telling
 from core.ui.pages import PAGE_SIZE, answer, read_guid, read_place, write_place
+from core.ui.wording import plural
 from core.work.models import UNFINISHED, Work
+from groups import groups_store
 from groups import pages as group_pages
 from groups.models import Group
 from pipeline import pages
+from pipeline.process import Contended
+from pipeline.refresh import refresh
 from profiles import queries
 from profiles.models import Profile
 
@@ -72,15 +78,15 @@ def show_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
     lines = queries.describe(profile, rules, queries.variables(rules))
     history = pages.read_history(profile)
     named = causes.name_all([*history.causes, *(line.cause for line in lines if line.cause)])
-    groups = group_pages.groups_of([profile.pk]).get(profile.pk, [])
+    groups = pages.groups_of_person(profile, lines, named)
     context = {
         "profile": profile,
         "person": queries.name_people([profile], rules)[0],
         "lines": [(line, named.get(line.cause)) for line in lines],
         "known": sum(1 for line in lines if line.text),
         "rejected": sum(1 for line in lines if line.rejected),
-        "groups": group_pages.with_sentences(groups),
-        "days": pages.timeline(profile, history, rules, named),
+        "groups": groups,
+        "days": pages.timeline(profile, history, rules, named, group_names=groups.names),
     }
     return answer(request, "profiles/detail.html", "profiles/detail.html", context)
 
@@ -103,6 +109,65 @@ def show_changes(request: HttpRequest, guid: UUID) -> HttpResponse:
         "is_later_page": before is not None,
     }
     return answer(request, "profiles/changes.html", "profiles/_changes.html", context)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def refresh_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
+    """Ask every App about this person, now."""
+    profile = get_object_or_404(Profile, pk=guid)
+    try:
+        result = refresh([profile.pk])
+    except Contended:
+        messages.error(request, "This person is being changed by other work right now. Try again in a moment.")
+        return redirect("profiles:show", guid)
+    if result.unanswered:
+        reasons = " ".join(dict.fromkeys(result.unanswered.values()))
+        count = plural(len(result.unanswered), "property", "properties")
+        messages.error(request, f"{count} could not be asked for; what is known stays. {reasons}")
+    elif not result.statements:
+        messages.success(request, "There was no App to ask: everything known of this person arrives in events.")
+    else:
+        messages.success(request, _refreshed(profile, moves=result.moves))
+    return redirect("profiles:show", guid)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def join_group(request: HttpRequest, guid: UUID) -> HttpResponse:
+    """Put this person into a manual group."""
+    profile = get_object_or_404(Profile, pk=guid, merged_into__isnull=True)
+    group = _asked_group(request.POST.get("group", ""))
+    if group is None:
+        messages.error(request, "Choose the group to put them into.")
+        return redirect("profiles:show", guid)
+    with telling(request):
+        joined = groups_store.add_members(group.pk, [profile.pk], actor=actor_of(request))
+        messages.success(request, f"They are in {group} now." if joined else f"They were in {group} already.")
+    return redirect("profiles:show", guid)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def leave_group(request: HttpRequest, guid: UUID) -> HttpResponse:
+    """Take this person out of a manual group."""
+    profile = get_object_or_404(Profile, pk=guid)
+    group = _asked_group(request.POST.get("group", ""))
+    if group is not None:
+        with telling(request):
+            left = groups_store.remove_members(group.pk, [profile.pk], actor=actor_of(request))
+            messages.success(request, f"They were taken out of {group}." if left else f"They were not in {group}.")
+    return redirect("profiles:show", guid)
+
+
+def _refreshed(before: Profile, *, moves: int) -> str:
+    """What asking again brought, in one sentence."""
+    after = Profile.objects.filter(pk=before.pk).values_list("properties", flat=True).first() or {}
+    keys = before.properties.keys() | after.keys()
+    changed = sum(before.properties.get(key) != after.get(key) for key in keys)
+    said = f"{plural(changed, 'value')} changed" if changed else "nothing has changed"
+    moved = f", and {plural(moves, 'group was', 'groups were')} joined or left" if moves else ""
+    return f"Every App was asked again: {said}{moved}."
 
 
 def _asked_group(text: str) -> Group | None:

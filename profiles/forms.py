@@ -17,12 +17,13 @@ from django.http import QueryDict
 from apps_connectors.models import App
 from apps_connectors.samples import list_tables
 from core.lib.errors import InvalidInput, NotFound, Refused
-from core.ui.forms import ProductForm
+from core.ui.forms import ProductForm, mark_needed
 from plugins import registry
 from plugins.base import RetrievesProperties
 from plugins.contracts import Table
-from profiles.models import ProfilePropertyRule, Retrieval, ValueTypeName
+from profiles.models import ProfilePropertyRule, Retrieval
 from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule
+from profiles.types import TYPES
 
 MOST_FILTERS = 10
 _FLAGS = ("is_unique", "is_array")
@@ -54,25 +55,18 @@ FILTER_WORDS = {
     "in": "is one of",
 }
 _WITHOUT_VALUE = ("exists", "not_exists")
-# What depends on a choice comes with the page again; without JavaScript the button "Load the tables" does the same.
+# What hangs on a choice comes anew, and nothing else, since someone may be writing in another field meanwhile; without
+# JavaScript the button "Load the tables" does the same.
 _RELOADS = {
     "hx-post": "",
     "hx-trigger": "change",
     "hx-vals": '{"do": "load"}',
-    "hx-target": "#editor",
-    "hx-select": "#editor",
+    "hx-target": "#columns",
+    "hx-select": "#columns",
     "hx-swap": "outerHTML",
+    "hx-sync": "closest form:replace",
 }
-_TYPE_WORDS = {
-    "string": "Text",
-    "integer": "Whole number",
-    "float": "Number",
-    "boolean": "True or false",
-    "date": "Date",
-    "email": "Email address",
-    "phone_number": "Phone number",
-    "url": "Web address",
-}
+_NEEDED = ("app", "query", "table", "column", "key_column", "column_key", "aggregation", "sort_column")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,7 @@ class RuleForm(ProductForm):
         help_text="What events, queries and exports call it. Small letters, digits and underscores; it never changes."
         " Leave it empty to have it made of the name.",
     )
-    type = forms.ChoiceField(label="Type", choices=[(key, _TYPE_WORDS[key]) for key in ValueTypeName.values])
+    type = forms.ChoiceField(label="Type", choices=[(each.key, each.label) for each in TYPES.values()])
     is_array = forms.BooleanField(label="Several values", required=False, help_text="A list, in the order it comes.")
     is_unique = forms.BooleanField(
         label="Identifies a person",
@@ -164,6 +158,8 @@ class RuleForm(ProductForm):
         self._choose("column_key", [("", "Choose a property"), *((each.key, str(each)) for each in unique)])
         if rule is not None:
             del self.fields["key"]
+        for name in _NEEDED:
+            mark_needed(self.fields[name])
         for name in ("app", "retrieval"):
             self.fields[name].widget.attrs |= _RELOADS
         if tables.tables:

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps_connectors.models import App
+from profiles.types import TYPES
 
 
 class Profile(models.Model):
@@ -96,6 +97,11 @@ class ProfilePropertyRule(models.Model):
 
     def __str__(self) -> str:
         return self.label or self.key
+
+    @property
+    def type_in_words(self) -> str:
+        """Such as: Whole number; Text, several."""
+        return f"{TYPES[self.type].label}, several" if self.is_array else TYPES[self.type].label
 
 
 class RuleVariable(models.Model):

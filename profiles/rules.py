@@ -16,16 +16,18 @@ from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
 from core.lib.errors import InvalidInput, Refused
 from core.work import leases
+from core.work.models import Work, WorkState
 from core.work.wake import wake
 from profiles import uniqueness
 from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleState, RuleVariable
 from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule, check_rule, invalid, refuse_cycle
 from profiles.rule_users import users_of
-from profiles.ruleset import RULES_LOCK
+from profiles.ruleset import RULES_LOCK, current_version
 
 __all__ = ["AGGREGATIONS", "FILTERS", "NewRule", "create_rule", "delete_rule", "resume_rule", "update_rule"]
 
 REHYDRATE = "rehydrate"  # the kind of work that goes through everyone after a change of a rule
+EVERYONE = "everyone:"  # before the state of the rules from which on everyone is asked, the subject of that work
 FORGET = "forget:"  # before the id of a deleted rule, the subject of the work that takes its values away
 
 _type_checks: list[Callable[[ProfilePropertyRule], None]] = []
@@ -217,10 +219,17 @@ def _next_rank() -> int:
 
 
 def _ask_everyone(rule: ProfilePropertyRule) -> None:
-    """Profiles that exist already learn the new value in the background."""
-    if rule.retrieval != Retrieval.EVENT:
-        leases.enqueue(kind=REHYDRATE, subject="everyone")
-        wake("rehydrate")
+    """Profiles that exist already learn the new value in the background, while the caller holds the rules' lock.
+
+    Work that nobody has begun will ask by the new rules too. Work that has begun may have passed people by the old
+    ones: another is queued behind it, and it gives way to that.
+    """
+    if rule.retrieval == Retrieval.EVENT:
+        return
+    waiting = Work.objects.filter(kind=REHYDRATE, subject__startswith=EVERYONE, state=WorkState.PENDING)
+    if not waiting.exists():
+        leases.enqueue(kind=REHYDRATE, subject=f"{EVERYONE}{current_version()}")
+    wake("rehydrate")
 
 
 def _lock_and_count() -> None:

@@ -105,6 +105,11 @@ def dress(field: forms.Field) -> None:
         widget.attrs.setdefault("autocomplete", "new-password")
 
 
+def mark_needed(field: forms.Field) -> None:
+    """Never call a field optional: where it is shown it has to be filled in, and the domain says so."""
+    field.is_needed = True  # type: ignore[attr-defined]  # read by `ui/_field.html`
+
+
 def kind_of(field: BoundField) -> str:
     """How `ui/_field.html` lays a field out: hidden, check, set or plain."""
     widget = field.field.widget

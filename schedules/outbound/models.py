@@ -75,7 +75,7 @@ class SubscriptionGroup(models.Model):
         constraints = [models.UniqueConstraint(fields=["subscription", "group"], name="subscription_group_unique")]
 
     def __str__(self) -> str:
-        return f"the outbound events {self.subscription}"
+        return f"the subscription {self.subscription}"
 
 
 class SubscriptionProperty(models.Model):
@@ -89,7 +89,7 @@ class SubscriptionProperty(models.Model):
         constraints = [models.UniqueConstraint(fields=["subscription", "rule"], name="subscription_property_unique")]
 
     def __str__(self) -> str:
-        return f"the outbound events {self.subscription}"
+        return f"the subscription {self.subscription}"
 
 
 class OutboundCursor(models.Model):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from core.accounts.actors import SYSTEM
 from core.accounts.models import AuditEntry
@@ -56,10 +58,63 @@ def test_a_new_type_reads_the_answers_of_the_source_anew(tmp_path: Path) -> None
     age = shop.query("age", "string", "select age from users where id = {{profile.user_id}}")
     take(event({"user_id": 1}), event({"user_id": 2}))
     update_rule(age.pk, changed(age, type="integer"), actor=SYSTEM)
-    assert Work.objects.get(kind="rehydrate", subject="everyone").state == WorkState.PENDING
+    assert Work.objects.get(kind="rehydrate", subject__startswith="everyone:").state == WorkState.PENDING
     work_off()
     values = sorted((p["user_id"], p.get("age")) for p in Profile.objects.values_list("properties", flat=True))
     assert values == [(1, 41), (2, None)]
+
+
+def test_a_change_while_everyone_is_asked_reaches_those_who_were_asked_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule("user_id", "integer", is_unique=True)
+    shop = Shop(tmp_path)
+    take(event({"user_id": 1}), event({"user_id": 2}), event({"user_id": 3}))
+    monkeypatch.setattr(refresh, "BATCH", 1)
+    name = shop.query("first_name", "string", NAME)
+    lease = leases.claim("rehydrate")
+    assert lease is not None
+    assert refresh.go_through_everyone(lease)  # the first of three has been asked
+    email = "select email from users where id = {{profile.user_id}}"
+    update_rule(name.pk, changed(name, query=email), actor=SYSTEM)
+    assert not refresh.go_through_everyone(lease)  # gives way
+    work_off()
+    found = Profile.objects.order_by("guid").values_list("properties__first_name", flat=True)
+    assert list(found) == ["alice@example.com", "bob@example.com", "alice@example.com"]
+    states = Work.objects.filter(kind="rehydrate").order_by("id").values_list("state", flat=True)
+    assert list(states) == [WorkState.STOPPED, WorkState.COMPLETE]
+
+
+def test_changes_before_anyone_was_asked_are_one_piece_of_work(tmp_path: Path) -> None:
+    rule("user_id", "integer", is_unique=True)
+    shop = Shop(tmp_path)
+    shop.query("first_name", "string", NAME)
+    shop.query("age", "string", "select age from users where id = {{profile.user_id}}")
+    assert Work.objects.filter(kind="rehydrate").count() == 1
+
+
+def test_a_change_does_not_wait_for_the_page_that_is_being_written(tmp_path: Path) -> None:
+    """Whoever writes a page holds its work and then waits for the rules; whoever changes a rule must not hold the
+    rules and then wait for the work."""
+    rule("user_id", "integer", is_unique=True)
+    shop = Shop(tmp_path)
+    shop.query("first_name", "string", NAME)
+    lease = leases.claim("rehydrate")
+    assert lease is not None
+    with transaction.atomic():
+        lease.hold(mark=None)
+        thread = Thread(target=_make_age, args=(shop,))
+        thread.start()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    assert ProfilePropertyRule.objects.filter(key="age").exists()
+
+
+def _make_age(shop: Shop) -> None:
+    try:
+        shop.query("age", "string", "select age from users where id = {{profile.user_id}}")
+    finally:
+        connection.close()
 
 
 def test_the_type_stays_where_values_came_in_events_or_identify_people() -> None:

@@ -43,6 +43,11 @@ def signed_in(
         context.close()
 
 
+def wait_for_htmx(page: Page) -> None:
+    """Until what a request brought is in its place and reacts: a person is never as quick as a script."""
+    expect(page.locator(".htmx-request, .htmx-swapping, .htmx-added, .htmx-settling")).to_have_count(0)
+
+
 def find_faults(page: Page, axe_source: str) -> list[str]:
     """What axe-core and a ruler find wrong with the page as it is."""
     page.evaluate(axe_source)

@@ -65,9 +65,9 @@ def test_apps_groups_and_properties_name_the_subscriptions_that_use_them(world: 
     world.subscribe("left carts", groups=(world.groups["usa"].pk,), properties=("first_name",))
     with pytest.raises(Refused, match="used by left carts"):
         apps_store.delete_app(world.app.pk, actor=SYSTEM)
-    with pytest.raises(Refused, match="in use by the outbound events left carts"):
+    with pytest.raises(Refused, match="in use by the subscription left carts"):
         groups_store.delete_group(world.groups["usa"].pk, actor=SYSTEM)
-    with pytest.raises(Refused, match="in use by the outbound events left carts"):
+    with pytest.raises(Refused, match="in use by the subscription left carts"):
         rules.delete_rule(ProfilePropertyRule.objects.get(key="first_name").pk, actor=SYSTEM)
 
 
