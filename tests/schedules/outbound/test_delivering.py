@@ -21,7 +21,17 @@ from plugins.contracts import ACCEPTED, Halt, OutboundItem, Outcome, OutcomeKind
 from schedules.outbound import deliveries, delivering, owing, subscriptions
 from schedules.outbound.models import OutboundCursor, OutboundDelivery, Subscription
 from tests.pipeline.people import event, take
-from tests.schedules.outbound.world import World, cart, carts, deliver, make_due, run_slices, states, wait_for_horizon
+from tests.schedules.outbound.world import (
+    World,
+    cart,
+    carts,
+    deliver,
+    make_due,
+    run_slices,
+    seconds_until,
+    states,
+    wait_for_horizon,
+)
 
 RETRY, REJECT, HALT = OutcomeKind.RETRY, OutcomeKind.REJECT, OutcomeKind.HALT
 
@@ -347,10 +357,3 @@ def test_a_thousand_events_cost_a_handful_of_statements(world: World) -> None:
     batches = len(world.box.calls)
     assert batches <= 13
     assert len(captured) < 40 * (batches + 1)
-
-
-def seconds_until(select: str) -> float:
-    """How far ahead of now a time lies."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"select extract(epoch from ({select}) - clock_timestamp())::float")
-        return float(cursor.fetchone()[0])

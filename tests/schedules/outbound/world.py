@@ -177,3 +177,10 @@ def make_due() -> None:
 def states() -> list[str]:
     """The states of all deliveries, in the order of their events."""
     return list(OutboundDelivery.objects.order_by("event_id").values_list("state", flat=True))
+
+
+def seconds_until(select: str) -> float:
+    """How far ahead of now a time lies."""
+    with connection.cursor() as statement:
+        statement.execute(f"select extract(epoch from ({select}) - clock_timestamp())::float")
+        return float(statement.fetchone()[0])
