@@ -261,4 +261,4 @@ def test_what_a_subscription_uses_is_not_deleted_and_the_page_says_why(world: Wo
     subscriptions.update_subscription(made.pk, data, actor=SYSTEM)
     response = editor.post(f"/schedules/{export.pk}/delete/")
     assert response.status_code == 409
-    assert "“carts” (outbound events) follows this export" in read(response)
+    assert "is followed by the outbound events “carts”" in read(response)
