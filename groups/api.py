@@ -136,7 +136,9 @@ class LeafCountAnswer(serializers.Serializer[Any]):
     sentence = serializers.CharField()
     alone = serializers.IntegerField()
     left = serializers.IntegerField(allow_null=True, help_text="After it and those before, where all have to match.")
-    without_value = serializers.IntegerField()
+    without_value = serializers.IntegerField(
+        allow_null=True, help_text="People without a value, for negative rules alone: null for the others."
+    )
     takes_without_value = serializers.BooleanField()
 
 

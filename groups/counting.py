@@ -26,7 +26,6 @@ from profiles import ruleset
 
 LIMIT_MS = 5_000
 SAMPLE = 10
-_PACKED = 60  # answers in one whole number of 64 bits
 _CANCELED = "57014"  # PostgreSQL's code for a statement that ran into its time limit
 
 
@@ -34,14 +33,15 @@ _CANCELED = "57014"  # PostgreSQL's code for a statement that ran into its time 
 class LeafCount:
     """One rule: how many it takes alone; how many are left after it and those before, where all have to match.
 
-    `without_value` have no value of its property; `takes_without_value` says whether `alone` counts them.
+    `without_value` have no value of its property, known for negative rules alone, which take them unless they are left
+    out; `takes_without_value` says whether `alone` counts them.
     """
 
     path: str
     sentence: str
     alone: int
     left: int | None
-    without_value: int
+    without_value: int | None
     takes_without_value: bool
 
 
@@ -59,16 +59,11 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """How many people answer the rules in one way. Of each rule two bits: it holds, there is no value."""
+    """How many people answer the rules in one way, and how many of these lack the value that a rule asks for."""
 
-    mask: int
+    answers: tuple[bool, ...]
     people: int
-
-    def holds(self, place: int) -> bool:
-        return bool(self.mask >> (2 * place) & 1)
-
-    def lacks(self, place: int) -> bool:
-        return bool(self.mask >> (2 * place + 1) & 1)
+    lacking: tuple[int, ...]
 
 
 def count(rules: Any, *, sample: int = SAMPLE, limit_ms: int = LIMIT_MS) -> Counted:
@@ -98,29 +93,30 @@ def count(rules: Any, *, sample: int = SAMPLE, limit_ms: int = LIMIT_MS) -> Coun
         sentence=say_tree(node),
         everyone=_sum(tallies, lambda _: True),
         matching=matching,
-        leaves=tuple(_count_leaf(leaf, place, node, tallies) for place, leaf in enumerate(leaves)),
+        leaves=tuple(_count_leaf(leaf, place, node, leaves, tallies) for place, leaf in enumerate(leaves)),
         sample=found,
         seconds=time.monotonic() - began,
     )
 
 
 def _tally(cursor: Any, leaves: Sequence[Leaf], *, zone: ZoneInfo, now: datetime) -> list[_Tally]:
-    """The bits are packed into whole numbers, and the people grouped by these."""
-    bits: list[str] = []
-    params: list[Any] = []
-    for leaf in leaves:
-        compiled = compile_leaf(leaf, zone)
-        bits += [compiled.text, "(p.properties -> %s) is null"]
-        params += [*compiled.bind(now), leaf.key]
-    packs = [bits[start : start + _PACKED] for start in range(0, len(bits), _PACKED)]
-    columns = [" + ".join(f"({bit})::int * {1 << place}::bigint" for place, bit in enumerate(pack)) for pack in packs]
-    by = ", ".join(str(place + 2) for place in range(len(columns)))
-    statement = f"select count(*), {', '.join(columns)} from profile p where p.merged_into is null group by {by}"
+    """People grouped by their answers. The columns are plain booleans, since PostgreSQL then expects few groups and
+    shares the work among its workers. Looking for missing values costs as much as a rule, so only some are."""
+    compiled = [compile_leaf(leaf, zone) for leaf in leaves]
+    negative = _negative(leaves)
+    lacking = ["count(*) filter (where p.properties -> %s is null)"] * len(negative)
+    columns = [*(each.text for each in compiled), "count(*)", *lacking]
+    by = ", ".join(str(place + 1) for place in range(len(compiled)))
+    statement = f"select {', '.join(columns)} from profile p where p.merged_into is null group by {by}"
+    params = [param for each in compiled for param in each.bind(now)] + [leaves[place].key for place in negative]
     cursor.execute(sql.SQL(statement), params)
-    return [
-        _Tally(sum(pack << (_PACKED * place) for place, pack in enumerate(row[1:])), row[0])
-        for row in cursor.fetchall()
-    ]
+    count = len(compiled)
+    return [_Tally(row[:count], row[count], row[count + 1 :]) for row in cursor.fetchall()]
+
+
+def _negative(leaves: Sequence[Leaf]) -> list[int]:
+    """The places of rules for which it matters who has no value."""
+    return [place for place, leaf in enumerate(leaves) if leaf.operator.is_negative]
 
 
 def _sample(cursor: Any, compiled: Compiled, *, now: datetime, limit: int) -> tuple[UUID, ...]:
@@ -132,19 +128,21 @@ def _sample(cursor: Any, compiled: Compiled, *, now: datetime, limit: int) -> tu
 
 def _holds(part: Node | Leaf, tally: _Tally, places: dict[str, int]) -> bool:
     if isinstance(part, Leaf):
-        return tally.holds(places[part.path])
+        return tally.answers[places[part.path]]
     answers = (_holds(child, tally, places) for child in part.children)
     return all(answers) if part.match == "all" else any(answers)
 
 
-def _count_leaf(leaf: Leaf, place: int, node: Node, tallies: Sequence[_Tally]) -> LeafCount:
+def _count_leaf(leaf: Leaf, place: int, node: Node, leaves: Sequence[Leaf], tallies: Sequence[_Tally]) -> LeafCount:
     is_funnel = node.match == "all" and all(isinstance(child, Leaf) for child in node.children)
+    negative = _negative(leaves)
+    lacking = sum(tally.lacking[negative.index(place)] for tally in tallies) if place in negative else None
     return LeafCount(
         path=leaf.path,
         sentence=say_leaf(leaf),
-        alone=_sum(tallies, lambda tally: tally.holds(place)),
-        left=_sum(tallies, lambda tally: all(map(tally.holds, range(place + 1)))) if is_funnel else None,
-        without_value=_sum(tallies, lambda tally: tally.lacks(place)),
+        alone=_sum(tallies, lambda tally: tally.answers[place]),
+        left=_sum(tallies, lambda tally: all(tally.answers[: place + 1])) if is_funnel else None,
+        without_value=lacking,
         takes_without_value=leaf.operator.is_negative and leaf.include_null,
     )
 

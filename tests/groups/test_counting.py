@@ -29,7 +29,7 @@ def ask(key: str, operator: str, value: Any = None, **more: Any) -> dict[str, An
 def test_a_draft_is_counted_whole_by_rule_and_as_a_funnel(people: None) -> None:
     found = count({"match": "all", "rules": [ask("number", "greater_than", 0), ask("name", "exists")]})
     assert (found.everyone, found.matching) == (4, 1)
-    assert [(leaf.alone, leaf.left, leaf.without_value) for leaf in found.leaves] == [(2, 2, 1), (3, 1, 1)]
+    assert [(leaf.alone, leaf.left, leaf.without_value) for leaf in found.leaves] == [(2, 2, None), (3, 1, None)]
     assert found.sentence.startswith("People whose ")
     assert len(found.sample) == 1
 
