@@ -185,11 +185,9 @@ def timeline(
     moments = moments_of_changes(history.changes, rules, named)
     moments += [_of_move(move, group_names, named) for move in history.moves]
     moments += [_of_event(event, named[sources[event.pk]]) for event in history.events]
+    moments.append(Moment(profile.created_at, "user", "Profile created"))
     moments.sort(key=lambda moment: moment.at, reverse=True)
-    moments = moments[:TIMELINE]
-    if len(moments) < TIMELINE:
-        moments.append(Moment(profile.created_at, "user", "Profile created"))
-    return by_day(moments)
+    return by_day(moments[:TIMELINE])
 
 
 def moments_of_changes(

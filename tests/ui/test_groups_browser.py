@@ -115,6 +115,10 @@ def test_rows_are_taken_away_and_any_of_them_may_be_enough(
 def test_without_script_a_group_is_made_by_buttons(live_server: LiveServer, browser: Browser, people: None) -> None:
     with signed_in(browser, live_server, script=False) as page:
         page.goto(f"{live_server.url}/groups/new/")
+        page.get_by_role("button", name="Save group").last.click()
+        expect(page.get_by_role("alert")).to_contain_text("2 things need mending. Nothing was saved.")
+        expect(page.get_by_role("alert")).to_contain_text("Name: Give the group a name.")
+        expect(page.get_by_role("alert")).to_contain_text("Rule 1: Choose a property.")
         page.get_by_label("Name", exact=True).fill("Spenders")
         page.get_by_label("Property of rule 1").select_option(label="Lifetime value")
         page.get_by_role("button", name="Count people").click()
