@@ -141,6 +141,17 @@ def recent_types() -> list[str]:
     return sorted({kind for kind in latest if kind})[:_MOST_TYPES]
 
 
+def recent_keys() -> list[str]:
+    """The keys of the latest events' payloads, the most frequent first, to choose from."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select k.key from (select payload from event order by id desc limit %s) e"
+            " cross join lateral json_object_keys(e.payload) k(key) group by 1 order by count(*) desc, 1 limit %s",
+            [_RECENT, _MOST_TYPES],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 def find_waiting(event_id: UUID) -> Inbox | None:
     """An event that was accepted and is not processed yet."""
     return Inbox.objects.filter(pk=event_id).first()

@@ -1,4 +1,4 @@
-"""What has to be done once before the processes of this version of the code start: `manage.py prepare`, `up`, `demo`."""
+"""What is done once before the processes of this version of the code start, by `manage.py prepare`, `up`, `demo`."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 
 from core.lib.servers.places import locate
+from grouparoo import logs
 from grouparoo.environment import (
     read_bool,
     read_choice,
@@ -63,7 +64,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "grouparoo.health.HealthMiddleware",
     "core.rest.middleware.RequestIdMiddleware",
+    "grouparoo.logs.RequestLog",
     "core.rest.middleware.ApiErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -211,9 +214,9 @@ HTTPS = read_bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # the browsers' preload list is a matter of the whole domain, not ours
 BEHIND_PROXY = read_bool("BEHIND_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -289,10 +292,5 @@ LANGUAGE_CODE = "en"
 # ---------------------------------------------------------------- logging
 
 LOG_LEVEL = read_choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-}
+LOG_FORMAT = read_choice("LOG_FORMAT", default="text", choices=("text", "json"))
+LOGGING = logs.configure(level=LOG_LEVEL, json=LOG_FORMAT == "json")

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("marketplace/", include("apps_connectors.marketplace_urls")),
     path("schedules/", include("schedules.urls")),
     path("runs/", include("schedules.run_urls")),
+    path("outbound-events/", include("schedules.outbound.urls")),
     path("", include("pipeline.api_urls")),
     path("", include("schedules.api_urls")),
     path("", include("schedules.outbound.api_urls")),

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, ProtectedError, QuerySet
 from django.utils import timezone
 
 from core.accounts import audit, project
@@ -123,14 +123,19 @@ def set_enabled(schedule_id: int, enabled: bool, *, actor: Actor) -> Schedule:
 def delete_schedule(schedule_id: int, *, actor: Actor) -> None:
     """Delete a schedule with its runs, their work and its ledger.
 
-    The events and profiles that came of it stay, and so does what it sent.
+    The events and profiles that came of it stay, and so does what it sent. Raises `Refused` while a subscription
+    follows it.
     """
     with transaction.atomic():
         schedule = _lock(schedule_id)
         _refuse_while_running(schedule)
         audit.record("schedule.delete", schedule, before=_for_audit(read_data(schedule)), actor=actor)
         work_ids = list(Run.objects.filter(schedule=schedule).values_list("work_id", flat=True))
-        schedule.delete()
+        try:
+            schedule.delete()
+        except ProtectedError as error:
+            users = ", ".join(sorted(f"“{each}”" for each in error.protected_objects))
+            raise Refused(f"{users} (outbound events) follows this export. Change that first.") from None
         leases.forget(work_ids)
         ledger.forget(schedule_id)
 

@@ -34,6 +34,7 @@ SLOW_TESTS_RUN = os.environ.get("FULL") == "1"
 ALONE = (
     *("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/sakila", "tests/ui/test_browser.py"),
     *("tests/schedules/test_cursor.py", "tests/schedules/test_export", "tests/schedules/outbound", "tests/story"),
+    "tests/operations/test_image.py",
 )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -38,24 +40,41 @@ def count(what: str, *, seconds: int) -> tuple[int, float] | None:
     now = time.time()
     window = int(now // seconds)
     name = f"rate:{what}:{seconds}:{window}"
-    if time.monotonic() < _connection.asks_again_at:
-        return None
-    try:
-        with _client().pipeline(transaction=False) as pipe:
+
+    def add(client: redis.Redis) -> int:
+        with client.pipeline(transaction=False) as pipe:
             pipe.incr(name)
             pipe.expire(name, seconds + 1)
-            times, _ = pipe.execute()
-    except (redis.RedisError, OSError) as error:
-        _connection.asks_again_at = time.monotonic() + _PAUSE_SECONDS
-        log.warning("limits are not kept for %s seconds: %s", _PAUSE_SECONDS, error)
-        return None
-    return int(times), (window + 1) * seconds - now
+            return int(pipe.execute()[0])
+
+    times = _ask(add)
+    return None if times is None else (times, (window + 1) * seconds - now)
+
+
+def left_of(what: str, *, most: int, seconds: int) -> float:
+    """Seconds until `what` may happen again; 0 when it has happened less than `most` times in the present window."""
+    now = time.time()
+    window = int(now // seconds)
+    found = _ask(lambda client: client.get(f"rate:{what}:{seconds}:{window}"))
+    return (window + 1) * seconds - now if found is not None and int(found) >= most else 0.0
 
 
 def forget() -> None:
     """Connect anew the next time."""
     _connection.client = None
     _connection.asks_again_at = 0.0
+
+
+def _ask(question: Callable[[redis.Redis], Any]) -> Any:
+    """The answer; None while Redis is away."""
+    if time.monotonic() < _connection.asks_again_at:
+        return None
+    try:
+        return question(_client())
+    except (redis.RedisError, OSError) as error:
+        _connection.asks_again_at = time.monotonic() + _PAUSE_SECONDS
+        log.warning("limits are not kept for %s seconds: %s", _PAUSE_SECONDS, error)
+        return None
 
 
 def _client() -> redis.Redis:

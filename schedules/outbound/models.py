@@ -74,6 +74,9 @@ class SubscriptionGroup(models.Model):
         db_table = "subscription_group"
         constraints = [models.UniqueConstraint(fields=["subscription", "group"], name="subscription_group_unique")]
 
+    def __str__(self) -> str:
+        return f"the subscription {self.subscription}"
+
 
 class SubscriptionProperty(models.Model):
     """A property that goes along under `profile`, in the order of the rows."""
@@ -84,6 +87,9 @@ class SubscriptionProperty(models.Model):
     class Meta:
         db_table = "subscription_property"
         constraints = [models.UniqueConstraint(fields=["subscription", "rule"], name="subscription_property_unique")]
+
+    def __str__(self) -> str:
+        return f"the subscription {self.subscription}"
 
 
 class OutboundCursor(models.Model):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from core.lib import uuid7
 from core.lib.errors import NotFound
-from schedules.outbound.models import OutboundDelivery, Subscription
+from schedules.outbound.models import OutboundDelivery, Subscription, SubscriptionGroup, SubscriptionProperty
 
 MOST_COUNTED = 10_000  # of what waits; more is told as "10,000 and more"
 _MOST_OF_A_DAY = 200_000
@@ -21,15 +21,20 @@ _MOST_OF_A_DAY = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How a subscription is doing. `waiting` counts to `MOST_COUNTED`; `lately` the states of the last day's events."""
+    """How a subscription is doing. `waiting` counts to `MOST_COUNTED`; `lately` the states of the last day's events;
+    `last_at` is when the destination last answered one of those."""
 
     waiting: int = 0
     lately: Mapping[str, int] = field(default_factory=dict)
+    last_at: datetime | None = None
 
 
 def subscriptions() -> QuerySet[Subscription]:
     """All of them, with what their lists show."""
-    return Subscription.objects.select_related("app", "follows").prefetch_related("groups__group", "properties__rule")
+    return Subscription.objects.select_related("app", "follows", "cursor").prefetch_related(
+        Prefetch("groups", SubscriptionGroup.objects.select_related("group").order_by("pk")),
+        Prefetch("properties", SubscriptionProperty.objects.select_related("rule").order_by("pk")),
+    )
 
 
 def find_subscription(subscription_id: int) -> Subscription:
@@ -58,14 +63,18 @@ def count_deliveries(subscription_ids: Collection[int]) -> dict[int, Counts]:
     waiting = count_waiting(ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            "select subscription_id, state, count(*) from (select subscription_id, state from outbound_delivery"
+            "select subscription_id, state, count(*), max(answered_at)"
+            " from (select subscription_id, state, answered_at from outbound_delivery"
             " where event_id >= %s limit %s) d where subscription_id = any(%s) group by 1, 2",
             [since, _MOST_OF_A_DAY, ids],
         )
         lately: dict[int, dict[str, int]] = {}
-        for subscription_id, state, count in cursor.fetchall():
+        last: dict[int, datetime] = {}
+        for subscription_id, state, count, at in cursor.fetchall():
             lately.setdefault(subscription_id, {})[state] = count
-    return {each: Counts(waiting.get(each, 0), lately.get(each, {})) for each in ids}
+            if at is not None:
+                last[subscription_id] = max(at, last.get(subscription_id, at))
+    return {each: Counts(waiting.get(each, 0), lately.get(each, {}), last.get(each)) for each in ids}
 
 
 def deliveries(

@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 from django.db import connection, transaction
 
+from core.work import database
 from schedules import cursor, payloads
 from schedules.cursor import Taken
 from tests.schedules.destinations import wait_for_horizon

@@ -12,6 +12,7 @@ LISTS = {
     "apps": "/apps/",
     "schedules": "/schedules/",
     "runs": "/runs/",
+    "outbound events": "/outbound-events/",
 }
 
 

@@ -156,7 +156,7 @@ def test_the_flow_counts_the_last_24_hours(viewer: Client, shop: Shop) -> None:
     assert f"{people + 1} events came in From runs {people + 1} Sent to the API 0 1 found no person" in page
     assert "30 people changed" in page
     assert "40 moves in 3 groups Joined 27 Left 13 All up to date" in page
-    assert "1,286 people sent Newsletter 1,286 1 schedule waits for you" in page
+    assert "1,286 people sent People 1,286 Events 0 1 waits for you" in page
 
 
 # ---------------------------------------------------------------- profiles

@@ -1,0 +1,142 @@
+"""The form of a subscription: which events, about whom, and which properties go along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from django import forms
+
+from apps_connectors.models import App
+from core.ui.forms import ProductForm, mark_needed
+from groups.models import Group
+from profiles.models import ProfilePropertyRule
+from schedules.models import Schedule
+from schedules.outbound.bodies import SubscriptionData
+from schedules.outbound.models import Match
+from schedules.outbound.pages import say_events
+
+EVERYONE, GROUPS, FOLLOW = "everyone", "groups", "follow"
+_OFFERED = {"autocomplete": "off", "spellcheck": "false"}
+
+
+class SubscriptionForm(ProductForm):
+    """Everything a person decides of a subscription. The rules of the domain come back by `catching`."""
+
+    name = forms.CharField(
+        label="Name", max_length=200, required=False, help_text="Left empty: the App and the events."
+    )
+    match = forms.ChoiceField(
+        label="Which events go out",
+        choices=[
+            (Match.TYPE.value, "Events of one type"),
+            (Match.KEY.value, "Events that have a value under one key"),
+            (Match.EVERY.value, "Every event of a person"),
+        ],
+        widget=forms.RadioSelect,
+        initial=Match.TYPE.value,
+    )
+    type = forms.CharField(
+        label="Type",
+        max_length=200,
+        required=False,
+        help_text="As it stands on the event, such as cart_abandoned.",
+        widget=forms.TextInput(attrs={"list": "types", **_OFFERED}),
+    )
+    key = forms.CharField(
+        label="Key",
+        max_length=200,
+        required=False,
+        help_text="A key of the payload, such as cart_abandoned_at.",
+        widget=forms.TextInput(attrs={"list": "keys", **_OFFERED}),
+    )
+    whom = forms.ChoiceField(label="About whom", widget=forms.RadioSelect, initial=EVERYONE)
+    groups = forms.MultipleChoiceField(
+        label="Groups",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The person has to be in one of them once the event is processed.",
+    )
+    follows = forms.ChoiceField(
+        label="Export",
+        required=False,
+        help_text="Its groups and its properties are used as they are at the time, also when they are changed there.",
+    )
+    properties = forms.MultipleChoiceField(
+        label="Properties that go along",
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Under “profile”, after what identified the person.",
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None = None,
+        *,
+        app: App,
+        groups: Sequence[Group],
+        rules: Sequence[ProfilePropertyRule],
+        exports: Sequence[Schedule],
+        before: SubscriptionData | None = None,
+    ) -> None:
+        super().__init__(data, initial=initial_of(before) if before else None)
+        self.app, self.before = app, before
+        self.has_groups, self.has_exports = bool(groups), bool(exports)
+        chosen = [key for key in (before.properties if before else ()) if key in {rule.key for rule in rules}]
+        ordered = sorted(rules, key=lambda rule: chosen.index(rule.key) if rule.key in chosen else len(chosen))
+        ways = [(EVERYONE, "Anyone"), (GROUPS, "People in one of some groups")]
+        if exports:
+            ways.append((FOLLOW, "As an export does: its groups and its properties"))
+        self._offer("whom", ways)
+        self._offer("groups", [(str(group.pk), group.name) for group in groups])
+        self._offer("follows", [("", "Choose…"), *((str(each.pk), each.name) for each in exports)])
+        for name in ("type", "key", "groups", "follows"):
+            mark_needed(self.fields[name])
+        self._offer("properties", [(rule.key, str(rule)) for rule in ordered])
+
+    def clean(self) -> dict[str, Any]:
+        """What is wrong beside the field it is about."""
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("whom") == GROUPS and not cleaned.get("groups") and "groups" not in self.errors:
+            self.add_error("groups", "Choose at least one group, or events about anyone.")
+        if cleaned.get("whom") == FOLLOW and not cleaned.get("follows") and "follows" not in self.errors:
+            self.add_error("follows", "Choose the export to follow, or another way.")
+        return cleaned
+
+    def read_data(self) -> SubscriptionData:
+        """What was decided; call it when the form is valid. What the form does not ask stays as it was."""
+        given = self.cleaned_data
+        match, whom = given["match"], given["whom"]
+        value = "" if match == Match.EVERY else given[match].strip()
+        return SubscriptionData(
+            name=given["name"] or f"{self.app.name}: {say_events(match, value)}"[:200],
+            app_id=self.app.pk,
+            match=match,
+            value=value,
+            groups=tuple(int(each) for each in given["groups"]) if whom == GROUPS else (),
+            properties=tuple(given["properties"]) if whom != FOLLOW else (),
+            follows=int(given["follows"]) if whom == FOLLOW else None,
+            options=self.before.options if self.before else {},
+        )
+
+    def names(self) -> dict[str, str]:
+        """Which field shows a problem with the domain's `value`."""
+        match = self.cleaned_data.get("match")
+        return {"value": match if match in (Match.TYPE, Match.KEY) else "match"}
+
+    def _offer(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
+        cast("forms.ChoiceField", self.fields[name]).choices = list(choices)
+
+
+def initial_of(data: SubscriptionData) -> dict[str, Any]:
+    """What the form shows of a subscription that exists."""
+    return {
+        "name": data.name,
+        "match": data.match,
+        "type": data.value if data.match == Match.TYPE else "",
+        "key": data.value if data.match == Match.KEY else "",
+        "whom": FOLLOW if data.follows else GROUPS if data.groups else EVERYONE,
+        "groups": [str(each) for each in data.groups],
+        "follows": str(data.follows or ""),
+        "properties": list(data.properties),
+    }
