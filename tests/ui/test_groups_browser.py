@@ -119,9 +119,8 @@ def test_a_group_is_made_with_the_keyboard_alone(live_server: LiveServer, browse
         expect(page.get_by_label("Name", exact=True)).to_have_value("Spenders")
         page.get_by_label("Name", exact=True).press("Enter")
         expect(page.get_by_role("heading", level=1)).to_have_text("Spenders")
-    assert Group.objects.get().rules["rules"] == [
-        {"property": "ltv", "operator": "greater_than_or_equal", "value": 100}
-    ]
+    asked = {"property": "ltv", "operator": "greater_than_or_equal", "value": 100}
+    assert Group.objects.get().rules == {"match": "all", "rules": [asked]}
 
 
 def test_rows_are_taken_away_and_any_of_them_may_be_enough(
