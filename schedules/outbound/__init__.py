@@ -10,6 +10,7 @@ sending         hands rows to the App's plugin, reads its answers
 delivering      the work on one subscription: read, owe, send
 trying          preview and test event
 queries         reads for pages and the API
+pages           what pages show; forms, editing, views, delivery_views and urls are the pages themselves
 """
 
 from __future__ import annotations

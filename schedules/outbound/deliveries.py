@@ -165,7 +165,7 @@ def record(subscription_id: int, *, attempt_id: UUID, answers: Sequence[Answer],
         execute_values(cursor.cursor, statement, values, page_size=len(values))
         if again := [answer.row.event for answer in answers if answer.state is DeliveryState.RETRYING]:
             hours = settings.OUTBOUND_GIVE_UP_HOURS
-            said = f"Given up after {hours} hours. "
+            said = f"Given up after {hours} hour{'s' if hours != 1 else ''}. "
             cursor.execute(_GIVE_UP, {"subscription": subscription_id, "events": again, "hours": hours, "said": said})
 
 

@@ -209,7 +209,7 @@ def test_retries_end_some_day_and_the_next_event_of_the_profile_goes_out(world: 
     deliver(waits=1)
     assert states() == ["given_up", "accepted"]
     given_up = OutboundDelivery.objects.get(state="given_up")
-    assert given_up.error == "Given up after 1 hours. Not now."
+    assert given_up.error == "Given up after 1 hour. Not now."
 
 
 def test_a_halt_pauses_the_subscription_until_a_person_has_mended_it(world: World) -> None:
