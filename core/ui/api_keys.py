@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django import forms
@@ -31,6 +32,12 @@ def scope_label(scope: str) -> str:
     return f"{'Read' if access == 'read' else 'Read and change'} {what}"
 
 
+def say_scopes(scopes: Sequence[str]) -> str:
+    """Several in one line: "Send events, read people and properties"."""
+    first, *rest = [scope_label(scope) for scope in scopes]
+    return ", ".join([first, *(f"{label[0].lower()}{label[1:]}" for label in rest)])
+
+
 class KeyForm(ProductForm):
     """A new key."""
 
@@ -53,7 +60,7 @@ def list_keys(request: HttpRequest) -> HttpResponse:
     """Keys that open something, then those that no longer do."""
     now = timezone.now()
     found = ApiKey.objects.select_related("created_by").order_by("-pk")
-    rows = [(key, [scope_label(scope) for scope in key.scopes], _is_on(key)) for key in found]
+    rows = [(key, say_scopes(key.scopes), _is_on(key)) for key in found]
     rows.sort(key=lambda row: not row[2])
     return render(request, "accounts/keys.html", {"rows": rows, "now": now})
 
