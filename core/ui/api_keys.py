@@ -28,14 +28,20 @@ def scope_label(scope: str) -> str:
     topic, access = scope.split(":")
     what = _TOPICS.get(topic, "Apps" if topic == "apps" else topic)
     if topic == "events":
-        return "Send events" if access == "write" else "Read events"
+        return "Send and read events" if access == "write" else "Read events"
     return f"{'Read' if access == 'read' else 'Read and change'} {what}"
 
 
 def say_scopes(scopes: Sequence[str]) -> str:
-    """Several in one line: "Send events, read people and properties"."""
+    """Several in one line: "Send and read events, read people and properties"."""
     first, *rest = [scope_label(scope) for scope in scopes]
     return ", ".join([first, *(f"{label[0].lower()}{label[1:]}" for label in rest)])
+
+
+def first_list(scopes: Sequence[str]) -> str:
+    """The path of a list that a key with these scopes may read; to write a topic includes to read it."""
+    topic = scopes[0].split(":")[0]
+    return f"/api/v1/{'people' if topic == 'team' else topic}/"
 
 
 class KeyForm(ProductForm):
@@ -76,7 +82,9 @@ def create_key(request: HttpRequest) -> HttpResponse:
         expires_at = timezone.now() + timedelta(days=int(given["lifetime"])) if given["lifetime"] else None
         with form.catching({"expires_at": "lifetime"}):
             key, token = keys.create_key(given["name"], given["scopes"], expires_at=expires_at, actor=actor_of(request))
-            return render(request, "accounts/key_created.html", {"key": key, "token": token})
+            return render(
+                request, "accounts/key_created.html", {"key": key, "token": token, "reads": first_list(key.scopes)}
+            )
     return render_form(request, "accounts/key_create.html", {"form": form})
 
 
