@@ -98,9 +98,9 @@ class Draft:
         return not any(row.key for row in self.rows)
 
     @property
-    def has_problems(self) -> bool:
-        """Whether anything of it needs mending."""
-        return bool(self.problems) or any(row.wrong for row in self.rows)
+    def problem_count(self) -> int:
+        """How many things need mending."""
+        return len(self.problems) + sum(bool(row.wrong) for row in self.rows)
 
     def with_problems(self, fields: Mapping[str, str]) -> Draft:
         """The same with what is wrong beside its row. `fields` are named as in `groups/tree.py`."""

@@ -171,11 +171,16 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
         try:
             saved_group = _save(request, group, form.cleaned_data["name"], draft)
         except (InvalidInput, Refused) as error:
-            draft = draft.with_problems({key: text for key, text in error.fields.items() if key.startswith("rules")})
+            draft = draft.with_problems(_of_rules(error))
             if "name" in error.fields or not error.fields:
                 form.add_problem(error)
         else:
             return told(request, f"{saved_group} was saved. Its members follow in a moment.", to=_address(saved_group))
+    elif do == "save":  # the name is missing: what is wrong with the rules is told at the same time
+        try:
+            groups_store.check_rules(draft.tree())
+        except InvalidInput as error:
+            draft = draft.with_problems(_of_rules(error))
     live = _count(draft)
     context = {
         "form": form,
@@ -191,6 +196,10 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
     if do == "save":
         response.status_code = 422
     return response
+
+
+def _of_rules(error: InvalidInput | Refused) -> dict[str, str]:
+    return {key: text for key, text in error.fields.items() if key.startswith("rules")}
 
 
 def _save(request: HttpRequest, group: Group | None, name: str, draft: Draft) -> Group:

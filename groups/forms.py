@@ -12,7 +12,12 @@ from profiles.finding import MOST_LINES
 class NameForm(ProductForm):
     """What a group is called."""
 
-    name = forms.CharField(label="Name", max_length=MAX_NAME, help_text="What your team calls these people.")
+    name = forms.CharField(
+        label="Name",
+        max_length=MAX_NAME,
+        help_text="What your team calls these people.",
+        error_messages={"required": "Give the group a name."},
+    )
 
 
 class OneForm(ProductForm):
@@ -31,6 +36,7 @@ class ListForm(ProductForm):
         widget=forms.Textarea(attrs={"rows": 10, "class": "is-code", "spellcheck": "false"}),
         help_text="One a line: an email address, another value that identifies someone, or a guid."
         f" At most {MOST_LINES:,} lines.",
+        error_messages={"required": "Write at least one line."},
     )
     act = forms.ChoiceField(
         label="What to do with them",

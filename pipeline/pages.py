@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from django.urls import reverse
 from django.utils import timezone
 
 from core.ui.causes import Cause
@@ -185,11 +186,9 @@ def timeline(
     moments = moments_of_changes(history.changes, rules, named)
     moments += [_of_move(move, group_names, named) for move in history.moves]
     moments += [_of_event(event, named[sources[event.pk]]) for event in history.events]
+    moments.append(Moment(profile.created_at, "user", "Profile created"))
     moments.sort(key=lambda moment: moment.at, reverse=True)
-    moments = moments[:TIMELINE]
-    if len(moments) < TIMELINE:
-        moments.append(Moment(profile.created_at, "user", "Profile created"))
-    return by_day(moments)
+    return by_day(moments[:TIMELINE])
 
 
 def moments_of_changes(
@@ -239,15 +238,22 @@ def _of_move(move: GroupMembershipChange, names: Mapping[int, str], named: Mappi
         title="Joined" if move.joined else "Left",
         cause=named.get(move.cause),
         subject=names.get(move.group_id, "a group that is gone"),
-        subject_url=f"/groups/{move.group_id}/" if move.group_id in names else "",
+        subject_url=reverse("groups:show", args=[move.group_id]) if move.group_id in names else "",
     )
 
 
 def _of_event(event: Event, source: Cause) -> Moment:
     kind = "Record" if event.source_kind == SourceKind.RUN else "Event"
-    title = f"{kind} {event.type}" if event.type else kind
     problem = event.error if event.state != EventState.PROCESSED or event.error else ""
-    return Moment(event.occurred_at, "zap", title, source, note=problem)
+    return Moment(
+        at=event.occurred_at,
+        icon="zap",
+        title=kind if event.type else "",
+        cause=source,
+        subject=event.type or kind,
+        subject_url=reverse("events:show", args=[event.pk]),
+        note=problem,
+    )
 
 
 def _label(by_key: Mapping[str, ProfilePropertyRule], key: str) -> str:

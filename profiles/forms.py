@@ -84,7 +84,12 @@ class Tables:
 class RuleForm(ProductForm):
     """One property. `values` are what `values_of` kept; they are shown without being judged."""
 
-    label = forms.CharField(label="Name", max_length=200, help_text="What your team calls it, such as Lifetime value.")
+    label = forms.CharField(
+        label="Name",
+        max_length=200,
+        help_text="What your team calls it, such as Lifetime value.",
+        error_messages={"required": "Give the property a name."},
+    )
     key = forms.CharField(
         label="Key",
         required=False,

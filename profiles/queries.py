@@ -192,7 +192,7 @@ def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePr
     if rejected is not None:
         why = str(get(entry, REASON) or "does not fit its type")
     else:
-        why = "" if value is not None else _why_missing(profile, rule, reads)
+        why = "" if value is not None else _why_missing(profile, rule, reads, was_emptied=as_of is not None)
     changed = from_us(updated) if updated is not None else profile.created_at if value is not None else None
     seen = from_us(as_of) if as_of is not None else profile.hydrated_at if is_asked else changed
     return Line(
@@ -206,10 +206,14 @@ def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePr
     )
 
 
-def _why_missing(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePropertyRule]) -> str:
+def _why_missing(
+    profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePropertyRule], *, was_emptied: bool
+) -> str:
     app = rule.app.name if rule.app else ""
     if rule.state == RuleState.DRAFT:
         return "The property is a draft, so nobody is asked for it"
+    if rule.retrieval == Retrieval.EVENT and was_emptied:
+        return "Empty in the last event that carried it"
     if rule.retrieval == Retrieval.EVENT:
         return f"Not named in any upload of {app}" if app else "No event has carried it yet"
     if rule.paused_reason:

@@ -171,6 +171,9 @@ def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpRespons
                 return told(request, f"The property {made} was made.", to=_address(made))
             made = rules.update_rule(rule.pk, draft, actor=actor_of(request))
             return told(request, f"{made} was saved.", to=_address(made))
+    elif do == "save":
+        with form.catching():  # so that everything that needs mending is told at once
+            draft_of({**values, "label": values["label"] or "New property"}, rule)
     known = queries.rules_in_use()
     context = {
         "form": form,

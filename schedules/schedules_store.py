@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, ProtectedError, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from core.accounts import audit, project
@@ -86,6 +86,8 @@ def update_schedule(schedule_id: int, data: ScheduleData, *, actor: Actor) -> Sc
             before = read_data(schedule)
             if before.direction != data.direction:
                 raise InvalidInput("An import cannot become an export: make a new schedule.", {"direction": "Fixed."})
+            if before.app_id != data.app_id:
+                _refuse_while_followed(schedule)  # a subscription and the export that it follows have one App
             if _content(before) != _content(data):
                 _refuse_while_running(schedule)
                 schedule.mapping_version += 1
@@ -123,19 +125,16 @@ def set_enabled(schedule_id: int, enabled: bool, *, actor: Actor) -> Schedule:
 def delete_schedule(schedule_id: int, *, actor: Actor) -> None:
     """Delete a schedule with its runs, their work and its ledger.
 
-    The events and profiles that came of it stay, and so does what it sent. Raises `Refused` while a subscription
-    follows it.
+    The events and profiles that came of it stay, and so does what it sent. Raises `Refused` while a run is not
+    finished, and while subscriptions to events follow it, with their names.
     """
     with transaction.atomic():
         schedule = _lock(schedule_id)
         _refuse_while_running(schedule)
+        _refuse_while_followed(schedule)
         audit.record("schedule.delete", schedule, before=_for_audit(read_data(schedule)), actor=actor)
         work_ids = list(Run.objects.filter(schedule=schedule).values_list("work_id", flat=True))
-        try:
-            schedule.delete()
-        except ProtectedError as error:
-            users = ", ".join(sorted(f"“{each}”" for each in error.protected_objects))
-            raise Refused(f"{users} (outbound events) follows this export. Change that first.") from None
+        schedule.delete()
         leases.forget(work_ids)
         ledger.forget(schedule_id)
 
@@ -275,6 +274,15 @@ def _refuse_while_running(schedule: Schedule) -> None:
     run = Run.objects.filter(schedule=schedule, state__in=[RunState.PENDING, RunState.RUNNING]).first()
     if run is not None:
         raise Refused(f"Run {run.pk} of “{schedule}” is not finished: wait for its end, or stop it first.")
+
+
+def _refuse_while_followed(schedule: Schedule) -> None:
+    if followers := schedule.followed_by_subscriptions.order_by("name"):
+        names = ", ".join(f"“{each}”" for each in followers)
+        raise Refused(
+            f"“{schedule}” is followed by the outbound events {names}, which send its groups and properties: let them"
+            " follow another export or none, or delete them first."
+        )
 
 
 def _for_audit(data: ScheduleData) -> dict[str, Any]:

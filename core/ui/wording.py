@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -100,6 +101,13 @@ def full_time(at: datetime) -> str:
 def zone_name() -> str:
     """The city of the project's time zone, or UTC."""
     return timezone.get_current_timezone_name().rsplit("/", 1)[-1].replace("_", " ")
+
+
+def cell(value: Any) -> str:
+    """A value of a tool's table as one line; lists and objects as JSON."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def value_text(value: Any, type_name: str, *, is_identity: bool = False) -> str:

@@ -10,7 +10,7 @@ from django import forms
 from django.forms import BoundField
 
 from apps_connectors.models import App
-from core.ui.forms import dress
+from core.ui.forms import dress, mark_needed
 from groups.models import Group
 from plugins.contracts import Option, OptionKind
 from profiles.models import ProfilePropertyRule
@@ -86,6 +86,8 @@ class ExportForm(RhythmFields):
     ) -> None:
         super().__init__(data, initial=dict(initial or {}))
         self.app, self.target, self.rules, self.groups = app, target, rules, groups
+        for name in ("key_field", "every_minutes", "cron"):
+            mark_needed(self.fields[name])
         for option in target.options:
             self.fields[f"option-{option.key}"] = _option_field(option, target)
         set_choices(self, "mode", [(mode.value, label) for mode, label in _MODES.items() if mode.value in target.modes])

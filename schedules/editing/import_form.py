@@ -10,7 +10,8 @@ from django import forms
 from django.forms import BoundField
 
 from apps_connectors.models import App
-from core.ui.forms import dress
+from core.ui import wording
+from core.ui.forms import dress, mark_needed
 from profiles.models import ProfilePropertyRule
 from schedules.editing.offers import Readable
 from schedules.editing.rhythms import LOADS, RhythmFields, initial_rhythm, set_choices
@@ -73,6 +74,8 @@ class ImportForm(RhythmFields):
     ) -> None:
         super().__init__(data, initial=dict(initial or {}))
         self.app, self.source, self.columns = app, source, list(columns)
+        for name in ("way", "table", "query", "path", "id_column", "every_minutes", "cron"):
+            mark_needed(self.fields[name])
         ways = source.ways or ("table",)
         set_choices(self, "way", [(way, WAYS[way]) for way in ways])
         self.fields["way"].initial = ways[0]
@@ -95,7 +98,7 @@ class ImportForm(RhythmFields):
             MappedColumn(
                 column=column,
                 type=self.source.types.get(column, ""),
-                examples=", ".join(str(value)[:40] for value in self.source.examples(column))
+                examples=", ".join(wording.cell(value)[:40] for value in self.source.examples(column))
                 if column in known
                 else "",
                 field=self[f"feeds-{index}"],

@@ -1,6 +1,6 @@
 """Which events concern a subscription, whom they are about, and the JSON that goes out: as SQL for many at once.
 
-The pieces are put together by `deliveries.py` (which owes) and `trying.py` (which shows). Nothing here writes.
+The pieces are put together by `owing.py` (which owes) and `trying.py` (which shows). Nothing here writes.
 
 Each piece reads an event as `t` (id, profile_id, type, payload) and its profile as `p` (guid, properties).
 """

@@ -30,7 +30,7 @@ from plugins import registry
 from plugins.base import ForwardsEvents
 from plugins.contracts import Halt, Outcome, OutcomeKind, PluginError, Retry
 from schedules import cursor
-from schedules.outbound import cursors, deliveries, sending, subscriptions
+from schedules.outbound import cursors, deliveries, owing, sending, subscriptions
 from schedules.outbound.bodies import SubscriptionPlan, load_plan
 from schedules.outbound.deliveries import Answer, DueRow
 from schedules.outbound.models import Subscription, SubscriptionState
@@ -120,15 +120,15 @@ class _Worker:
         with transaction.atomic():
             lease.hold(mark=None)
             if place.mark is None:
-                read = deliveries.owe_since(plan, place.read_at - _AGAIN_BEFORE)
+                read = owing.owe_since(plan, place.read_at - _AGAIN_BEFORE)
             else:
-                read = deliveries.owe_new(plan, mark=place.mark)
+                read = owing.owe_new(plan, mark=place.mark)
             cursors.move(plan.subscription_id, mark=read.mark)
             if read.owed:
                 lease.hold(mark=None, done=lease.done + read.owed)
         with transaction.atomic():
             lease.hold(mark=None)
-            more = deliveries.release_waiting(plan)
+            more = owing.release_waiting(plan)
         self.is_behind, self.read_at = read.more or more, time.monotonic()
 
     # ------------------------------------------------------------ sending

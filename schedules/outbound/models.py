@@ -1,7 +1,7 @@
 """Subscriptions to events, and the ledger of what each was sent.
 
 `Subscription`, `SubscriptionGroup`, `SubscriptionProperty` are written by `subscriptions.py`, `OutboundCursor` by
-`cursors.py`, `OutboundDelivery` by `deliveries.py`, all in `schedules/outbound/`.
+`cursors.py`, `OutboundDelivery` by `owing.py` and `deliveries.py`, all in `schedules/outbound/`.
 """
 
 from __future__ import annotations

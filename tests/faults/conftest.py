@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,14 @@ def product(
         print(product.log())  # pytest shows it of a test that failed
         connections.close_all()
         connection.close()
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """When the faults come; the seed is printed, which pytest shows of a test that failed."""
+    seed = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"FAULT_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture

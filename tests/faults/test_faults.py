@@ -6,7 +6,6 @@ FAULT_SEED repeats it.
 
 from __future__ import annotations
 
-import os
 import random
 from dataclasses import dataclass
 
@@ -21,14 +20,6 @@ from tests.faults.door import Senders
 from tests.faults.product import Product, wait_for
 from tests.faults.shop import Shop, run_sql
 from tests.waiting import wait_until
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """When the faults come; the seed is printed, which pytest shows of a test that failed."""
-    seed = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"FAULT_SEED={seed}")
-    return random.Random(seed)
 
 
 @dataclass

@@ -32,14 +32,12 @@ def people() -> None:
 
 
 def pick(page: Page, place: int, label: str, operator: str) -> None:
-    """Choose a rule's property and then its operator, which come with the page again."""
-    wait_for_htmx(page)
-    page.get_by_label(f"Property of rule {place}").select_option(label=label)
-    expect(page.get_by_label(f"How rule {place} compares")).to_be_visible()
-    wait_for_htmx(page)
-    page.get_by_label(f"How rule {place} compares").focus()
-    page.get_by_label(f"How rule {place} compares").select_option(label=operator)
-    expect(page.get_by_label(f"Value of rule {place}")).to_be_visible()
+    """Choose a rule's property and then its operator; the row comes anew after each."""
+    for name, choice in ((f"Property of rule {place}", label), (f"How rule {place} compares", operator)):
+        wait_for_htmx(page)
+        page.get_by_label(name).focus()
+        with page.expect_response(page.url):
+            page.get_by_label(name).select_option(label=choice)
     wait_for_htmx(page)
 
 
@@ -87,6 +85,44 @@ def test_a_group_is_made_row_by_row_with_its_count_before_it_is_saved(
         expect(page.locator("#member-list tbody tr")).to_have_count(1)
 
 
+def test_a_group_is_made_with_the_keyboard_alone(live_server: LiveServer, browser: Browser, people: None) -> None:
+    def tab_to(label: str) -> None:
+        for _ in range(8):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.ariaLabel ?? document.activeElement.textContent").strip() == label:
+                return
+        raise AssertionError(f"{label} is not reached")
+
+    with signed_in(browser, live_server) as page:
+        page.goto(f"{live_server.url}/groups/new/")
+        page.get_by_label("Name", exact=True).focus()
+        page.keyboard.type("Spenders")
+        tab_to("Property of rule 1")
+        page.keyboard.type("Lifetime")
+        expect(page.get_by_label("How rule 1 compares")).to_be_visible()
+        wait_for_htmx(page)
+        tab_to("How rule 1 compares")
+        with page.expect_response("**/groups/new/"):  # the first letters choose others on the way to the one meant
+            page.keyboard.type("is at least")
+        wait_for_htmx(page)
+        tab_to("Value of rule 1")
+        page.keyboard.type("100")
+        tab_to("Remove rule 1")
+        expect(page.locator("#live")).to_contain_text("1 person matches")
+        tab_to("Add a rule")
+        page.keyboard.press("Enter")
+        expect(page.get_by_label("Property of rule 2")).to_be_visible()
+        wait_for_htmx(page)
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")  # removes the second rule again
+        expect(page.get_by_label("Property of rule 2")).to_have_count(0)
+        expect(page.get_by_label("Name", exact=True)).to_have_value("Spenders")
+        page.get_by_label("Name", exact=True).press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Spenders")
+    asked = {"property": "ltv", "operator": "greater_than_or_equal", "value": 100}
+    assert Group.objects.get().rules == {"match": "all", "rules": [asked]}
+
+
 def test_rows_are_taken_away_and_any_of_them_may_be_enough(
     live_server: LiveServer, browser: Browser, people: None
 ) -> None:
@@ -115,6 +151,10 @@ def test_rows_are_taken_away_and_any_of_them_may_be_enough(
 def test_without_script_a_group_is_made_by_buttons(live_server: LiveServer, browser: Browser, people: None) -> None:
     with signed_in(browser, live_server, script=False) as page:
         page.goto(f"{live_server.url}/groups/new/")
+        page.get_by_role("button", name="Save group").last.click()
+        expect(page.get_by_role("alert")).to_contain_text("2 things need mending. Nothing was saved.")
+        expect(page.get_by_role("alert")).to_contain_text("Name: Give the group a name.")
+        expect(page.get_by_role("alert")).to_contain_text("Rule 1: Choose a property.")
         page.get_by_label("Name", exact=True).fill("Spenders")
         page.get_by_label("Property of rule 1").select_option(label="Lifetime value")
         page.get_by_role("button", name="Count people").click()

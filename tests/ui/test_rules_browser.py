@@ -91,6 +91,9 @@ def test_what_a_choice_asks_for_is_shown_with_it_alone(live_server: LiveServer, 
 def test_without_script_a_column_is_found_step_by_step(live_server: LiveServer, browser: Browser, shop: Shop) -> None:
     with signed_in(browser, live_server, script=False) as page:
         page.goto(f"{live_server.url}/properties/new/")
+        page.get_by_role("button", name="Save property").last.click()
+        expect(page.get_by_role("alert")).to_contain_text("Name: Give the property a name.")
+        expect(page.get_by_role("alert")).to_contain_text("Query: Write the query.")
         page.get_by_label("Name", exact=True).fill("Lifetime value")
         page.get_by_label("Type", exact=True).select_option(label="Number")
         page.get_by_label("Take it from a column of an App, without SQL").check()

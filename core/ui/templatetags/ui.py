@@ -193,6 +193,12 @@ def as_example(example: Any) -> str:
 
 
 @register.filter
+def cell(value: Any) -> str:
+    """A value of a tool's table."""
+    return wording.cell(value)
+
+
+@register.filter
 def because(label: str) -> str:
     """A cause inside a sentence: someone's name stays, a known cause reads on."""
     return label if " " in label and label[:1].islower() else f"{label} did it"

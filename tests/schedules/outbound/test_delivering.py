@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM
 from core.accounts.models import AuditEntry, Project
 from core.work.models import Work
+from events.models import Event
 from plugins.contracts import ACCEPTED, Halt, OutboundItem, Outcome, OutcomeKind, Reject, Retry
-from schedules.outbound import deliveries, delivering, subscriptions
+from schedules.outbound import deliveries, delivering, owing, subscriptions
 from schedules.outbound.models import OutboundCursor, OutboundDelivery, Subscription
 from tests.pipeline.people import event, take
-from tests.schedules.outbound.world import World, cart, carts, deliver, make_due, states, wait_for_horizon
+from tests.schedules.outbound.world import (
+    World,
+    cart,
+    carts,
+    deliver,
+    make_due,
+    run_slices,
+    seconds_until,
+    states,
+    wait_for_horizon,
+)
 
 RETRY, REJECT, HALT = OutcomeKind.RETRY, OutcomeKind.REJECT, OutcomeKind.HALT
 
@@ -49,19 +63,35 @@ def test_two_subscriptions_get_an_event_each_under_their_own_ids(world: World) -
 
 
 def test_what_a_transaction_that_is_still_open_writes_is_not_missed(world: World) -> None:
-    """The horizon holds it back; see `tests/schedules/test_cursor.py` for the reading itself."""
+    """Bob's event is begun first and committed last: an id or a time that was passed would leave it out."""
     world.subscribe()
-    carts(1, 1)
+    begun, may_commit = threading.Event(), threading.Event()
+
+    def take_slowly() -> None:
+        with closing(connection), transaction.atomic():
+            carts(2, 2)
+            begun.set()
+            assert may_commit.wait(20)
+
+    with ThreadPoolExecutor(1) as other:
+        slow = other.submit(take_slowly)
+        try:
+            assert begun.wait(20)
+            carts(1, 1)
+            assert Event.objects.count() == 1, "Bob's transaction is open"
+            run_slices()
+            assert world.box.numbers() == [], "nothing is read beyond a transaction that is still open"
+        finally:
+            may_commit.set()
+        slow.result(timeout=20)
     deliver()
-    mark = OutboundCursor.objects.get().mark
-    carts(2, 2)
+    assert sorted(world.box.numbers()) == [1, 2]
     deliver()
-    assert world.box.numbers() == [1, 2]
-    assert OutboundCursor.objects.get().mark > mark
+    assert len(world.box.taken) == 2
 
 
 def test_many_events_are_read_in_steps(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(deliveries.owe_new.__kwdefaults__ or {}, "limit", 10)
+    monkeypatch.setitem(owing.owe_new.__kwdefaults__ or {}, "limit", 10)
     world.subscribe()
     for start in range(0, 60, 6):
         take(*(cart(number % 7, number=number) for number in range(start, start + 6)))
@@ -179,7 +209,7 @@ def test_retries_end_some_day_and_the_next_event_of_the_profile_goes_out(world: 
     deliver(waits=1)
     assert states() == ["given_up", "accepted"]
     given_up = OutboundDelivery.objects.get(state="given_up")
-    assert given_up.error == "Given up after 1 hours. Not now."
+    assert given_up.error == "Given up after 1 hour. Not now."
 
 
 def test_a_halt_pauses_the_subscription_until_a_person_has_mended_it(world: World) -> None:
@@ -327,10 +357,3 @@ def test_a_thousand_events_cost_a_handful_of_statements(world: World) -> None:
     batches = len(world.box.calls)
     assert batches <= 13
     assert len(captured) < 40 * (batches + 1)
-
-
-def seconds_until(select: str) -> float:
-    """How far ahead of now a time lies."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"select extract(epoch from ({select}) - clock_timestamp())::float")
-        return float(cursor.fetchone()[0])

@@ -261,4 +261,16 @@ def test_what_a_subscription_uses_is_not_deleted_and_the_page_says_why(world: Wo
     subscriptions.update_subscription(made.pk, data, actor=SYSTEM)
     response = editor.post(f"/schedules/{export.pk}/delete/")
     assert response.status_code == 409
-    assert "“carts” (outbound events) follows this export" in read(response)
+    assert "is followed by the outbound events “carts”" in read(response)
+
+
+def test_figures_of_a_day_with_too_many_events_say_so(
+    world: World, editor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = world.subscribe("carts")
+    carts(3, *range(5))
+    deliver()
+    assert queries.count_deliveries([made.pk])[made.pk].lately == {"accepted": 5}
+    assert "5 <small>events" in read(editor.get(f"{HOME}{made.pk}/"))
+    monkeypatch.setattr(queries, "_MOST_OF_A_DAY", 3)
+    assert "3+ <small>events" in read(editor.get(f"{HOME}{made.pk}/"))

@@ -153,11 +153,16 @@ def deliver(*, waits: int = 0) -> None:
     """Work on subscriptions until there is nothing to do just now; `waits` times, what rests is made due."""
     wait_for_horizon()
     for left in range(waits, -1, -1):
-        delivering.find_due()
-        while delivering.work_slice():
-            pass
+        run_slices()
         if left:
             make_due()
+
+
+def run_slices() -> None:
+    """Work on what is due, whether or not every event may be read."""
+    delivering.find_due()
+    while delivering.work_slice():
+        pass
 
 
 def make_due() -> None:
@@ -172,3 +177,10 @@ def make_due() -> None:
 def states() -> list[str]:
     """The states of all deliveries, in the order of their events."""
     return list(OutboundDelivery.objects.order_by("event_id").values_list("state", flat=True))
+
+
+def seconds_until(select: str) -> float:
+    """How far ahead of now a time lies."""
+    with connection.cursor() as statement:
+        statement.execute(f"select extract(epoch from ({select}) - clock_timestamp())::float")
+        return float(statement.fetchone()[0])
