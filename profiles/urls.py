@@ -11,6 +11,7 @@ urlpatterns = [
     path("", views.list_rules, name="list"),
     path("new/", views.create_rule, name="create"),
     path("progress/", views.show_progress, name="progress"),
+    path("of-app/<int:app_id>/", views.show_rules_of_app, name="of_app"),
     path("<int:rule_id>/", views.show_rule, name="show"),
     path("<int:rule_id>/edit/", views.edit_rule, name="edit"),
     path("<int:rule_id>/resume/", views.resume_rule, name="resume"),

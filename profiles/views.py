@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
@@ -63,6 +64,16 @@ def list_rules(request: HttpRequest) -> HttpResponse:
         "progress": _progress(),
     }
     return answer(request, "properties/list.html", "properties/list.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_rules_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
+    """The properties that ask an App, for its page."""
+    app = get_app(app_id)
+    found = [rule for rule in queries.rules_in_use() if rule.app_id == app.pk]
+    context = {"app": app, "rules": queries.with_sources(found)}
+    return answer(request, "properties/of_app.html", "properties/_of_app.html", context)
 
 
 @require_GET

@@ -21,4 +21,5 @@ class SchedulesConfig(AppConfig):
         slots.register(Slot("profile", "Events that went out", "subscriptions:of_profile", order=1))
         slots.register(Slot("group", "Where it is sent", "schedules:of_group"))
         slots.register(Slot("event", "Where it went", "subscriptions:of_event"))
-        slots.register(Slot("app", "Events it gets", "subscriptions:of_app"))
+        slots.register(Slot("app", "Schedules that use it", "schedules:of_app", order=1))
+        slots.register(Slot("app", "Events it gets", "subscriptions:of_app", order=2))

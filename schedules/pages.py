@@ -249,6 +249,13 @@ def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
     return f"Sends {whom}{f' to {target}' if target else ''}{mode}"
 
 
+def schedule_rows(schedules: Iterable[Schedule]) -> list[tuple[Schedule, str, str, ShownRun | None]]:
+    """Each with what it does, how often, and its last run."""
+    found = list(schedules)
+    names, last = group_names(found), last_runs(found)
+    return [(each, describe_schedule(each, names.get(each.pk, [])), rhythm(each), last.get(each.pk)) for each in found]
+
+
 def group_names(schedules: Iterable[Schedule]) -> dict[int, list[str]]:
     """The names of the groups each export sends."""
     names: dict[int, list[str]] = {}

@@ -23,4 +23,5 @@ urlpatterns = [
     path("<int:schedule_id>/delete/", schedule_views.delete, name="delete"),
     path("of-profile/<uuid:guid>/", views.show_exports_of_profile, name="of_profile"),
     path("of-group/<int:group_id>/", views.show_exports_of_group, name="of_group"),
+    path("of-app/<int:app_id>/", views.show_schedules_of_app, name="of_app"),
 ]

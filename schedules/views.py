@@ -1,4 +1,4 @@
-"""The pages of schedules and runs, and what they show on the pages of profiles and groups."""
+"""The pages of schedules and runs, and what they show on the pages of profiles, groups and Apps."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, wants_fragment
@@ -72,12 +73,7 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
 @role_required(Role.VIEWER)
 def list_schedules(request: HttpRequest) -> HttpResponse:
     """Every schedule: what it does, how often, how its last run went."""
-    schedules = list(Schedule.objects.select_related("app").order_by("direction", "name"))
-    names, last = pages.group_names(schedules), pages.last_runs(schedules)
-    rows = [
-        (each, pages.describe_schedule(each, names.get(each.pk, [])), pages.rhythm(each), last.get(each.pk))
-        for each in schedules
-    ]
+    rows = pages.schedule_rows(Schedule.objects.select_related("app").order_by("direction", "name"))
     context = {
         "imports": [row for row in rows if row[0].direction == Direction.IMPORT],
         "exports": [row for row in rows if row[0].direction == Direction.EXPORT],
@@ -101,6 +97,15 @@ def show_exports_of_group(request: HttpRequest, group_id: int) -> HttpResponse:
     last = pages.last_runs([link.schedule for link in links])
     rows = [(link, pages.rhythm(link.schedule), last.get(link.schedule_id)) for link in links]
     return answer(request, "schedules/of_group.html", "schedules/_of_group.html", {"group_id": group_id, "links": rows})
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_schedules_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
+    """The schedules that read from an App or send to it, for its page."""
+    mine = Schedule.objects.filter(app_id=app_id).order_by("direction", "name")
+    context = {"app": get_app(app_id), "rows": pages.schedule_rows(mine)}
+    return answer(request, "schedules/of_app.html", "schedules/_of_app.html", context)
 
 
 def _number(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django import forms
@@ -27,8 +28,20 @@ def scope_label(scope: str) -> str:
     topic, access = scope.split(":")
     what = _TOPICS.get(topic, "Apps" if topic == "apps" else topic)
     if topic == "events":
-        return "Send events" if access == "write" else "Read events"
+        return "Send and read events" if access == "write" else "Read events"
     return f"{'Read' if access == 'read' else 'Read and change'} {what}"
+
+
+def say_scopes(scopes: Sequence[str]) -> str:
+    """Several in one line: "Send and read events, read people and properties"."""
+    first, *rest = [scope_label(scope) for scope in scopes]
+    return ", ".join([first, *(f"{label[0].lower()}{label[1:]}" for label in rest)])
+
+
+def first_list(scopes: Sequence[str]) -> str:
+    """The path of a list that a key with these scopes may read; to write a topic includes to read it."""
+    topic = scopes[0].split(":")[0]
+    return f"/api/v1/{'people' if topic == 'team' else topic}/"
 
 
 class KeyForm(ProductForm):
@@ -53,7 +66,7 @@ def list_keys(request: HttpRequest) -> HttpResponse:
     """Keys that open something, then those that no longer do."""
     now = timezone.now()
     found = ApiKey.objects.select_related("created_by").order_by("-pk")
-    rows = [(key, [scope_label(scope) for scope in key.scopes], _is_on(key)) for key in found]
+    rows = [(key, say_scopes(key.scopes), _is_on(key)) for key in found]
     rows.sort(key=lambda row: not row[2])
     return render(request, "accounts/keys.html", {"rows": rows, "now": now})
 
@@ -69,7 +82,9 @@ def create_key(request: HttpRequest) -> HttpResponse:
         expires_at = timezone.now() + timedelta(days=int(given["lifetime"])) if given["lifetime"] else None
         with form.catching({"expires_at": "lifetime"}):
             key, token = keys.create_key(given["name"], given["scopes"], expires_at=expires_at, actor=actor_of(request))
-            return render(request, "accounts/key_created.html", {"key": key, "token": token})
+            return render(
+                request, "accounts/key_created.html", {"key": key, "token": token, "reads": first_list(key.scopes)}
+            )
     return render_form(request, "accounts/key_create.html", {"form": form})
 
 

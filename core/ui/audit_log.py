@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from core.accounts.models import AuditEntry, Role, User
@@ -48,6 +51,7 @@ _DID = {
     "follow_time": "took note of the dates of",
 }
 _LONGEST = 300  # characters of one value
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _NO_VALUES: Mapping[str, Any] = {}
 
 
@@ -141,5 +145,12 @@ def _in_words(value: Any) -> str | None:
     elif isinstance(value, list | dict):
         text = json.dumps(value, ensure_ascii=False)
     else:
-        text = str(value)
+        text = _say_time(str(value))
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _say_time(text: str) -> str:
+    """A moment as people write it, in the project's zone; any other text as it is."""
+    if not _MOMENT.fullmatch(text):
+        return text
+    return timezone.localtime(datetime.fromisoformat(text)).strftime("%Y-%m-%d %H:%M %Z")

@@ -39,6 +39,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.forms.boundfield import BoundField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -63,11 +64,13 @@ class ProductForm(forms.Form):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             dress(field)
+            speak_plainly(field)
 
     def add_field(self, name: str, field: forms.Field) -> None:
         """Add a field that only this form has, at its end."""
         self.fields[name] = field
         dress(field)
+        speak_plainly(field)
 
     @contextmanager
     def catching(self, names: Mapping[str, str] | None = None) -> Iterator[None]:
@@ -103,6 +106,20 @@ def dress(field: forms.Field) -> None:
         widget.attrs["class"] = " ".join(dict.fromkeys(classes))
     if isinstance(widget, forms.PasswordInput):
         widget.attrs.setdefault("autocomplete", "new-password")
+
+
+def speak_plainly(field: forms.Field) -> None:
+    """Django's usual sentences in the product's words, naming the field; a form's own ones stay."""
+    usual = forms.Field.default_error_messages["required"]
+    if field.error_messages.get("required") == usual and field.label:
+        field.error_messages["required"] = f"{field.label} is needed."
+    for validator in field.validators:
+        if isinstance(validator, MinValueValidator):
+            validator.message = "Give %(limit_value)s or more."
+        elif isinstance(validator, MaxValueValidator):
+            validator.message = "Give %(limit_value)s or less."
+        elif isinstance(validator, MaxLengthValidator):
+            validator.message = "Give at most %(limit_value)d characters; these are %(show_value)d."
 
 
 def mark_needed(field: forms.Field) -> None:

@@ -88,7 +88,7 @@ def test_following_an_export_leaves_its_groups_and_properties_to_it(world: World
         ({"match": "every", "whom": "everyone", "name": "Carts"}, "Already in use"),
         ({"match": "sometimes", "whom": "everyone"}, "Select a valid choice"),
         ({"match": "every", "whom": "everyone", "groups": ["no number"]}, "Select a valid choice"),
-        ({}, "This field is required"),
+        ({}, "is needed."),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_lost(
