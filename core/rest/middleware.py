@@ -15,7 +15,11 @@ from core.rest.errors import error_body
 
 _API_ROOT = "/api/"
 _HEADER = "X-Request-ID"
-_KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+_KEPT_HEADERS = (
+    *("Allow", "Retry-After", "WWW-Authenticate"),
+    *("Content-Security-Policy", "Cross-Origin-Opener-Policy", "Referrer-Policy", "Strict-Transport-Security"),
+    *("X-Content-Type-Options", "X-Frame-Options"),
+)
 
 
 class RequestIdMiddleware:
