@@ -111,9 +111,9 @@ def spark(values: Sequence[float]) -> SafeString:
 
 
 @register.simple_tag
-def bar(share: float, label: str) -> SafeString:
+def bar(share: float | str, label: str) -> SafeString:
     """A progress bar of one part, `share` in percent."""
-    return charts.bar([(share, "")], label=label)
+    return charts.bar([(float(share or 0), "")], label=label)
 
 
 @register.inclusion_tag("ui/_slots.html")
