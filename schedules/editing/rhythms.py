@@ -67,8 +67,10 @@ class RhythmFields(ProductForm):
         }
 
     def check_rhythm(self) -> None:
-        """Say beside the field what the chosen rhythm lacks."""
+        """Say beside the field what the chosen rhythm lacks; what stands in that of another one does not matter."""
         chosen = self.cleaned_data.get("rhythm")
+        if chosen != EVERY:
+            self.errors.pop("every_minutes", None)
         if chosen == EVERY and not self.cleaned_data.get("every_minutes") and "every_minutes" not in self.errors:
             self.add_error("every_minutes", "Give the number of minutes, or choose another way.")
         if chosen == CRON and not self.cleaned_data.get("cron"):
