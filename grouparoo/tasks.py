@@ -8,9 +8,11 @@ from celery import shared_task
 from django.utils import timezone
 
 from core.accounts import project
+from core.accounts.actors import SYSTEM
 from core.work import leases, partitions
 from core.work.wake import wake
 from events import store
+from groups import groups_store
 from pipeline import inbox
 from schedules import cursor
 from schedules.outbound import deliveries
@@ -42,7 +44,8 @@ def keep_house() -> None:
     now = timezone.now()
     partitions.ensure(now)
     settings = project.current()
-    partitions.drop_before("event", now - timedelta(days=settings.event_retention_days))
+    if partitions.drop_before("event", now - timedelta(days=settings.event_retention_days)):
+        groups_store.recalculate_groups_of_all_time(actor=SYSTEM)
     unread = cursor.least_mark()
     for log in ("profile_change", "group_membership_change"):
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)

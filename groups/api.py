@@ -135,11 +135,18 @@ class LeafCountAnswer(serializers.Serializer[Any]):
     path = serializers.CharField(help_text="Its place among the rules, such as 0 or 0.2.")
     sentence = serializers.CharField()
     alone = serializers.IntegerField()
-    left = serializers.IntegerField(allow_null=True, help_text="After it and those before, where all have to match.")
     without_value = serializers.IntegerField(
         allow_null=True, help_text="People without a value, for negative rules alone: null for the others."
     )
     takes_without_value = serializers.BooleanField()
+
+
+class StepAnswer(serializers.Serializer[Any]):
+    """One of the rules at the top: how many people the rules take with it and those before it."""
+
+    path = serializers.CharField()
+    sentence = serializers.CharField()
+    people = serializers.IntegerField()
 
 
 class CountAnswer(serializers.Serializer[Any]):
@@ -149,6 +156,7 @@ class CountAnswer(serializers.Serializer[Any]):
     everyone = serializers.IntegerField()
     matching = serializers.IntegerField()
     leaves = LeafCountAnswer(many=True)
+    funnel = StepAnswer(many=True)
     sample = serializers.ListField(child=serializers.UUIDField(), help_text="Some of them.")
     seconds = serializers.FloatField()
 

@@ -9,8 +9,13 @@ class GroupsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Groups have a say when a property changes its type."""
-        from groups.groups_store import refuse_new_type  # noqa: PLC0415  models are there only now
+        """Groups have a say when a property changes its type, and events their kept days; logs name groups."""
+        from core.accounts.project import check_with  # noqa: PLC0415  models are there only now
+        from core.ui import causes  # noqa: PLC0415
+        from groups.groups_store import refuse_new_type, refuse_short_retention  # noqa: PLC0415
+        from groups.pages import name_causes  # noqa: PLC0415
         from profiles.rules import check_types_with  # noqa: PLC0415
 
         check_types_with(refuse_new_type)
+        check_with(refuse_short_retention)
+        causes.register("group", name_causes)

@@ -12,7 +12,7 @@ from typing import Any
 
 from groups.moving_time import UNITS
 from groups.operators import Argument, Operator, find, for_property
-from groups.tree import MAX_LEAVES
+from groups.reading import MAX_LEAVES
 from profiles.ruleset import Rule
 from profiles.types import Rejected, parse_float, parse_integer
 

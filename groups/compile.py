@@ -1,10 +1,11 @@
-"""Turns a rule tree into one SQL boolean over a profile row `p`, and finds its moving boundaries.
+"""Turns a rule tree into one SQL boolean over a profile row `p`.
 
-The same compiled tree serves the full recalculation, the evaluation of a batch and the sweep of time. The SQL never
-raises an error and never reads anything but the row. A tree is compiled once and bound to a time at each use:
+The same tree serves counts of everyone, the recalculation of a range and the evaluation of a batch: `Scope` says which,
+so that what it reads besides the row (events, members of other groups) is read for these people alone. The SQL never
+raises an error. A tree is compiled once for a scope and bound to a time, and to the scope's people, at each use:
 
-    compiled = compile_tree(node, zone)
-    cursor.execute(sql.SQL("select guid from profile p where {}").format(compiled.sql), compiled.bind(now))
+    compiled = compile_tree(node, zone, scope=Scope.BATCH)
+    cursor.execute(sql.SQL("select guid from profile p where {}").format(compiled.sql), compiled.bind(now, ids=ids))
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum, StrEnum, auto
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,11 +21,41 @@ from psycopg2 import sql
 
 from groups.moving_time import Boundary
 from groups.operators import Asked, Form, Fragment
-from groups.tree import Leaf, Node
+from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Source, Times
 from profiles.types import parse_date
+
+
+class Scope(Enum):
+    """For whom a tree is evaluated in one statement."""
+
+    EVERYONE = auto()
+    RANGE = auto()  # the profiles in (after, until]
+    BATCH = auto()  # those of a list; the statement begins with HAPPENED where the tree reads events
+
+
+class _Given(StrEnum):
+    """A parameter that the caller of `bind` gives."""
+
+    IDS = "ids"
+    AFTER = "after"
+    UNTIL = "until"
+
+
+# What everyone of a batch did, found once for all leaves and groups. Its parameters are the ids and the types.
+HAPPENED = (
+    "with happened as materialized (select e.profile_id, e.type, e.occurred_at, e.payload from event e"
+    " where e.profile_id = any(%s::uuid[]) and e.type = any(%s)) "
+)
 
 _EACH_TEXT = "jsonb_array_elements_text"
 _EACH_JSON = "jsonb_array_elements"
+_IS_NUMBER = r"^[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?$"
+_FIELDS = {
+    "created_at": """to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+    "updated_at": """to_char(p.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
+    "guid": "p.guid::text",
+}
+_COMPARISONS = {Times.AT_LEAST: ">=", Times.EXACTLY: "="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +71,43 @@ class Compiled:
         """The boolean, to be put into a statement."""
         return sql.SQL(self.text)
 
-    def bind(self, now: datetime) -> list[Any]:
-        """The parameters at `now`; times become text of the width in which dates are stored."""
-        return [self._bound(param, now) for param in self.params]
+    def bind(self, now: datetime, **given: Any) -> list[Any]:
+        """The parameters at `now`, and for the people of the scope: `ids` (an array's text), or `after` and `until`.
 
-    def _bound(self, param: Any, now: datetime) -> Any:
+        Times become text of the width in which dates are stored.
+        """
+        return [self._bound(param, now, given) for param in self.params]
+
+    def _bound(self, param: Any, now: datetime, given: dict[str, Any]) -> Any:
+        if isinstance(param, _Given):
+            return given[param]
         at = param.at(now, self.zone) if isinstance(param, Boundary) else param
         return parse_date(at) if isinstance(at, datetime) else at
 
 
-def compile_tree(node: Node, zone: ZoneInfo) -> Compiled:
+def compile_tree(node: Node, zone: ZoneInfo, *, scope: Scope = Scope.EVERYONE) -> Compiled:
     """The boolean of a tree; days mean days in `zone`."""
-    fragment = _compile(node, zone)
+    fragment = _compile(node, zone, scope)
     return Compiled(f"({fragment.sql}) is true", fragment.params, zone)
 
 
-def compile_leaf(leaf: Leaf, zone: ZoneInfo) -> Compiled:
+def compile_leaf(leaf: AnyLeaf, zone: ZoneInfo, *, scope: Scope = Scope.EVERYONE) -> Compiled:
     """The boolean of one leaf alone."""
-    return compile_tree(Node("all", (leaf,)), zone)
+    return compile_tree(Node("all", (leaf,)), zone, scope=scope)
 
 
-def boundaries(leaf: Leaf) -> tuple[Boundary, ...]:
-    """What a relative leaf compares its value with; its answer changes only where a value passes one of them."""
-    return tuple(Boundary(direction, leaf.argument) for direction in leaf.operator.directions)
-
-
-def _compile(part: Node | Leaf, zone: ZoneInfo) -> Fragment:
-    if isinstance(part, Node):
-        word = " and " if part.match == "all" else " or "
-        return _joined(word, [_compile(child, zone) for child in part.children])
-    return _compile_leaf(part, zone)
+def _compile(part: Node | AnyLeaf, zone: ZoneInfo, scope: Scope) -> Fragment:
+    match part:
+        case Node():
+            word = " and " if part.match == "all" else " or "
+            joined = _joined(word, [_compile(child, zone, scope) for child in part.children])
+            return joined.join("({} is not true)") if part.match == "none" else joined
+        case Leaf():
+            return _compile_value(part, zone)
+        case GroupLeaf():
+            return _compile_group(part, scope)
+        case EventLeaf():
+            return _compile_event(part, zone, scope)
 
 
 def _joined(word: str, parts: Iterable[Fragment]) -> Fragment:
@@ -76,17 +115,19 @@ def _joined(word: str, parts: Iterable[Fragment]) -> Fragment:
     return Fragment(f"({word.join(part.sql for part in listed)})", tuple(p for part in listed for p in part.params))
 
 
-def _compile_leaf(leaf: Leaf, zone: ZoneInfo) -> Fragment:
+# ---------------------------------------------------------------- values
+
+
+def _compile_value(leaf: Leaf, zone: ZoneInfo) -> Fragment:
     operator = leaf.operator
     asked = Asked(leaf.argument, leaf.type, leaf.case_sensitive, zone)
-    whole = Fragment("(p.properties -> %s)", (leaf.key,))
+    whole = _whole(leaf)
     if operator.form is Form.WHOLE:
         holds = operator.build(whole, asked)
     elif leaf.is_array:
-        holds = _any_item(leaf, whole, operator.build(Fragment("item.value"), asked))
+        holds = _items(leaf, whole, operator.build(Fragment("item.value"), asked))
     else:
-        arrow = "->>" if operator.form is Form.TEXT else "->"
-        holds = operator.build(Fragment(f"(p.properties {arrow} %s)", (leaf.key,)), asked)
+        holds = operator.build(_single(leaf), asked)
     if not operator.is_negative:
         return holds
     if leaf.include_null:
@@ -94,8 +135,83 @@ def _compile_leaf(leaf: Leaf, zone: ZoneInfo) -> Fragment:
     return whole.join("({} is not null and ({}) is not true)", holds)
 
 
-def _any_item(leaf: Leaf, whole: Fragment, holds: Fragment) -> Fragment:
-    """Whether any item fulfils a condition on `item.value`; what is not an array has no items."""
+def _whole(leaf: Leaf) -> Fragment:
+    """Something that is null where there is no value; of a property, all of it."""
+    if leaf.source is Source.PROPERTY:
+        return Fragment("(p.properties -> %s)", (leaf.key,))
+    return Fragment(_FIELDS[leaf.key]) if leaf.source is Source.PROFILE else Fragment("(e.payload ->> %s)", (leaf.key,))
+
+
+def _single(leaf: Leaf) -> Fragment:
+    """One value in the form in which the operator's SQL sees it."""
+    if leaf.source is Source.PROPERTY:
+        arrow = "->>" if leaf.operator.form is Form.TEXT else "->"
+        return Fragment(f"(p.properties {arrow} %s)", (leaf.key,))
+    whole = _whole(leaf)
+    if leaf.source is Source.PROFILE or leaf.operator.form is Form.TEXT:
+        return whole
+    if leaf.type == "boolean":
+        return whole.join("(case lower({}) when 'true' then 'true'::jsonb when 'false' then 'false'::jsonb end)")
+    number = Fragment("%s", (_IS_NUMBER,))
+    return whole.join("(case when {} ~ {} then to_jsonb({}::numeric) end)", number, whole)
+
+
+def _items(leaf: Leaf, whole: Fragment, holds: Fragment) -> Fragment:
+    """Whether any item fulfils a condition on `item.value`, or all do and there is one; else there are no items."""
     each = _EACH_TEXT if leaf.operator.form is Form.TEXT else _EACH_JSON
     items = whole.join("case when jsonb_typeof({}) = 'array' then {} end", whole)
-    return items.join(f"exists (select from {each}({{}}) as item(value) where {{}})", holds)
+    if leaf.items is Items.ANY:
+        return items.join(f"exists (select from {each}({{}}) as item(value) where {{}})", holds)
+    return holds.join(f"(select bool_and(({{}}) is true) from {each}({{}}) as item(value))", items)
+
+
+# ---------------------------------------------------------------- sets of people
+
+
+def _compile_group(leaf: GroupLeaf, scope: Scope) -> Fragment:
+    group = Fragment("%s", (leaf.group_id,))
+    holds = group.join(
+        "p.guid in (select m.profile_id from group_member m where m.group_id = {}{})", _limit("m.profile_id", scope)
+    )
+    return holds if leaf.is_in else holds.join("(not {})")
+
+
+def _compile_event(leaf: EventLeaf, zone: ZoneInfo, scope: Scope) -> Fragment:
+    """At most so often is not more often; so nobody is counted who never did it."""
+    is_rare = leaf.times is Times.AT_MOST or leaf.count == 0
+    count = leaf.count + 1 if leaf.times is Times.AT_MOST else max(leaf.count, 1)
+    comparison = ">=" if is_rare else _COMPARISONS[leaf.times]
+    done = _done(leaf, zone, scope).join(
+        f"p.guid in (select e.profile_id from {{}} group by e.profile_id having count(*) {comparison} {{}})",
+        Fragment("%s", (count,)),
+    )
+    return done.join("(not {})") if is_rare else done
+
+
+def _done(leaf: EventLeaf, zone: ZoneInfo, scope: Scope, *, since: bool = True) -> Fragment:
+    """The events that a leaf counts: what follows FROM. Without `since` also those before its window."""
+    asked = [Fragment("e.type = %s", (leaf.type,)), *(_compile_value(each, zone) for each in leaf.where)]
+    if leaf.within is not None and since:
+        begin, now = leaf.boundaries
+        asked.append(Fragment("e.occurred_at > %s and e.occurred_at <= %s", (begin, now)))
+    source = "happened e" if scope is Scope.BATCH else "event e"
+    limit = Fragment("") if scope is Scope.BATCH else _limit("e.profile_id", scope)
+    return _joined(" and ", asked).join(f"{source} where e.profile_id is not null and {{}}{{}}", limit)
+
+
+def compile_times(leaf: EventLeaf, zone: ZoneInfo, *, most: int) -> Compiled:
+    """When someone of a batch of one did what a leaf counts, the latest `most` times, rising; with times ahead."""
+    done = _done(leaf, zone, Scope.BATCH, since=False).join(
+        "(select array(select occurred_at from (select e.occurred_at from {} order by 1 desc limit {}) t order by 1))",
+        Fragment("%s", (most,)),
+    )
+    return Compiled(done.sql, done.params, zone)
+
+
+def _limit(column: str, scope: Scope) -> Fragment:
+    """To the people of the scope."""
+    if scope is Scope.BATCH:
+        return Fragment(f" and {column} = any(%s::uuid[])", (_Given.IDS,))
+    if scope is Scope.RANGE:
+        return Fragment(f" and {column} > %s and {column} <= %s", (_Given.AFTER, _Given.UNTIL))
+    return Fragment("")

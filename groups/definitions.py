@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from core.accounts import project
 from core.lib.errors import InvalidInput
-from groups.compile import Compiled, compile_tree
-from groups.tree import Node, read_tree
+from groups.compile import Compiled, Scope, compile_tree
+from groups.reading import read_tree
+from groups.tree import Node
 from profiles import ruleset
 
 log = logging.getLogger(__name__)
@@ -25,12 +27,20 @@ class Definition:
     group_id: int
     version: int
     node: Node
-    compiled: Compiled
+    zone: ZoneInfo
+    _compiled: dict[Scope, Compiled] = field(default_factory=dict, compare=False)
+
+    def compiled(self, scope: Scope) -> Compiled:
+        """Its boolean for a scope, compiled when it is first needed."""
+        found = self._compiled.get(scope)
+        if found is None:
+            found = self._compiled[scope] = compile_tree(self.node, self.zone, scope=scope)
+        return found
 
 
 @dataclass(slots=True)
 class _Cache:
-    """A state of the property rules and the project's settings, and the compiled trees by group for it.
+    """A state of the property rules and the project's settings, and the definitions by group for it.
 
     Replaced whole, as threads share it.
     """
@@ -61,16 +71,36 @@ def define_many(rows: Iterable[tuple[int, int, Any]]) -> list[Definition]:
     return found
 
 
+def in_order(definitions: Iterable[Definition]) -> list[list[Definition]]:
+    """Layers of groups, each reading none but groups of earlier layers (and groups that are not among these)."""
+    waiting = {each.group_id: each for each in definitions}
+    layers: list[list[Definition]] = []
+    while waiting:
+        ready = [each for each in waiting.values() if not each.node.group_ids & waiting.keys()]
+        if not ready:  # saving refuses cycles; should there be one all the same, nobody waits for ever
+            log.error("the groups %s read one another in a circle", sorted(waiting))
+            ready = list(waiting.values())
+        layers.append(sorted(ready, key=lambda each: each.group_id))
+        for each in ready:
+            del waiting[each.group_id]
+    return layers
+
+
 def _define(group_id: int, version: int, rules: Any, *, cache: dict[tuple[int, int], Definition]) -> Definition:
     known = cache.get((group_id, version))
     if known is None:
         settings = project.current()
         node = read_tree(rules, by_key=ruleset.load().by_key, region=settings.phone_region)
-        known = Definition(group_id, version, node, compile_tree(node, settings.time_zone))
+        known = Definition(group_id, version, node, settings.time_zone)
         if len(cache) >= _KEPT:
             cache.clear()
         cache[group_id, version] = known
     return known
+
+
+def event_types(definitions: Sequence[Definition]) -> list[str]:
+    """The types of events that any of these groups read."""
+    return sorted({type_name for each in definitions for type_name in each.node.event_types})
 
 
 def _fresh_cache() -> dict[tuple[int, int], Definition]:

@@ -20,7 +20,7 @@ from core.ui.pages import read_guid
 from core.ui.wording import plural
 from groups import builder, groups_store, queries
 from groups.builder import Draft
-from groups.counting import Counted, LeafCount, count
+from groups.counting import Counted, LeafCount, Step, count
 from groups.forms import ListForm, NameForm, OneForm
 from groups.models import Group, GroupKind
 from profiles import queries as people_queries
@@ -35,7 +35,7 @@ class Live:
     counted: Counted | None = None
     problem: str = ""
     people: Sequence[people_queries.Person] = ()
-    steps: Sequence[tuple[LeafCount, int]] = ()
+    steps: Sequence[tuple[Step, int]] = ()
 
 
 @require_http_methods(["GET", "POST"])
@@ -223,10 +223,9 @@ def _count(draft: Draft) -> Live:
         return Live(problem=error.message)
     known = people_queries.rules_in_use()
     before, steps = counted.everyone, []
-    for leaf in counted.leaves:
-        if leaf.left is not None:
-            steps.append((leaf, before - leaf.left))
-            before = leaf.left
+    for step in counted.funnel if draft.match == "all" else ():
+        steps.append((step, before - step.people))
+        before = step.people
     people = people_queries.name_people(people_queries.by_ids(counted.sample), known)
     return Live(counted, people=people, steps=steps)
 

@@ -6,31 +6,48 @@ Every function writes the audit log in its own transaction and checks no roles: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, ProtectedError
+from django.db.models import F, ProtectedError, Q
 from django.db.models.functions import Now
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
-from groups import membership, recalculation
-from groups.compile import boundaries
+from groups import locks, membership, recalculation
+from groups.locks import Locked
 from groups.models import Group, GroupKind, GroupRuleUse
-from groups.sentence import say_tree
-from groups.tree import Node, read_tree, write_tree
+from groups.reading import mentioned_groups, read_tree, write_tree
+from groups.sentence import say_span, say_tree
+from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Leaf, Node
 from profiles import ruleset
 from profiles.models import ProfilePropertyRule, ValueTypeName
-from profiles.rules import set_timed
+from profiles.rules import follow_updates, set_timed
 
 MAX_NAME = 200
+UPDATED_AT = "updated_at"
+_DATE_FIELDS = ("created_at", UPDATED_AT)
+_GRAPH_LOCK = 0x47520003
+
+# From the group along what it would read, to itself: the shortest such way.
+_WAY_BACK = """
+with recursive way(path, last) as (
+    select array[%s::bigint, read], read from unnest(%s::bigint[]) as read
+    union all
+    select w.path || u.reads_id, u.reads_id from way w join group_rule_use u on u.group_id = w.last
+     where u.reads_id is not null and u.reads_id <> all(w.path[2:])
+)
+select path from way where last = %s order by cardinality(path) limit 1
+"""
 
 
 def check_rules(rules: Any) -> Node:
     """The tree of these rules as they would be used now; raises InvalidInput with what to mend."""
-    return read_tree(rules, by_key=ruleset.load().by_key, region=project.current().phone_region)
+    known = Group.objects.filter(pk__in=mentioned_groups(rules)).values_list("pk", "name")
+    return read_tree(rules, by_key=ruleset.load().by_key, groups=dict(known), region=project.current().phone_region)
 
 
 def create_group(name: str, *, kind: str, rules: Mapping[str, Any] | None = None, actor: Actor) -> Group:
@@ -43,7 +60,9 @@ def create_group(name: str, *, kind: str, rules: Mapping[str, Any] | None = None
     node = check_rules(rules) if kind == GroupKind.CALCULATED else None
     with transaction.atomic():
         if node is not None:
-            _follow_dates(node, actor=actor)
+            _follow_time(node, actor=actor)
+            _lock_graph(node)
+            _refuse_long_windows(node)
         try:
             with transaction.atomic():
                 group = Group.objects.create(name=name, kind=kind, rules=write_tree(rules) if rules else None)
@@ -77,13 +96,16 @@ def update_rules(group_id: int, rules: Mapping[str, Any], *, actor: Actor) -> Gr
     node = check_rules(rules)
     written = write_tree(rules)
     with transaction.atomic():
-        _follow_dates(node, actor=actor)
+        _follow_time(node, actor=actor)
+        _lock_graph(node)
         group = _locked(group_id)
         if group.kind != GroupKind.CALCULATED:
             raise Refused("A manual group has no rules: people are added to it by hand.")
         if group.rules == written:
             return group
-        before, dated = describe(group), _dated_rules(group)
+        _refuse_cycle(group, node)
+        _refuse_long_windows(node)
+        before, dated = describe(group), _dated(group)
         group.rules = written
         group.rules_version += 1
         group.save(update_fields=["rules", "rules_version", "updated_at"])
@@ -104,14 +126,33 @@ def recalculate_group(group_id: int, *, actor: Actor) -> None:
 
 
 def recalculate_dated_groups(*, actor: Actor) -> int:
-    """Recalculate the groups that ask for dates, as days and months begin at other moments now; how many.
+    """Recalculate the groups that ask for dates, as days and months begin at other moments now; how many."""
+    dated = Q(rule_uses__rule__type=ValueTypeName.DATE) | Q(rule_uses__swept_until__isnull=False)
+    return _recalculate_all(dated | Q(rule_uses__field__in=_DATE_FIELDS), actor=actor)
 
-    Counts as a change of their rules, so that a recalculation under way begins anew.
-    """
-    asked = Group.objects.filter(kind=GroupKind.CALCULATED, rule_uses__rule__type=ValueTypeName.DATE)
+
+def recalculate_groups_of_all_time(*, actor: Actor) -> int:
+    """Recalculate the groups that count events over all time, as old events are gone now; how many."""
+    return _recalculate_all(Q(rule_uses__event_type__isnull=False, rule_uses__swept_until__isnull=True), actor=actor)
+
+
+def refuse_short_retention(settings: Mapping[str, Any]) -> None:
+    """Events have to be kept as long as any group looks back; raises InvalidInput."""
+    days = settings.get("event_retention_days")
+    if days is None:
+        return
+    asking = Group.objects.filter(rule_uses__event_type__isnull=False, rule_uses__swept_until__isnull=False)
+    for group in asking.distinct().order_by("name"):
+        if max(_windows(check_rules(group.rules)), default=timedelta()) > timedelta(days=days):
+            raise _invalid("event_retention_days", f"The group {group.name} looks further back than {days} days.")
+
+
+def _recalculate_all(asked: Q, *, actor: Actor) -> int:
+    """Counts as a change of their rules, so that a recalculation under way begins anew."""
+    found = Group.objects.filter(asked, kind=GroupKind.CALCULATED)
     with transaction.atomic():
-        groups = list(Group.objects.select_for_update(no_key=True).filter(pk__in=asked.values("pk")).order_by("pk"))
-        dated = {group.pk: _dated_rules(group) for group in groups}
+        groups = list(Group.objects.select_for_update(no_key=True).filter(pk__in=found.values("pk")).order_by("pk"))
+        dated = {group.pk: _dated(group) for group in groups}
         Group.objects.filter(pk__in=dated).update(rules_version=F("rules_version") + 1)
         for group in groups:
             recalculation.start(group.pk, version=group.rules_version + 1, dated=dated[group.pk])
@@ -122,13 +163,14 @@ def recalculate_dated_groups(*, actor: Actor) -> int:
 def delete_group(group_id: int, *, actor: Actor) -> None:
     """Delete a group that nothing uses; everyone leaves it, and the log keeps that."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock(%s, %s)", [membership.GROUP_LOCK, group_id])
+        locked = locks.lock(group_id)
         group = _locked(group_id)
-        membership.remove(group.pk, None, cause=actor.cause)
-        audit.record("group.delete", group, before=describe(group), actor=actor)
         try:
-            group.delete()
+            with transaction.atomic():
+                if locked is not None:
+                    membership.remove(group.pk, None, followers=[], now=locked.now, cause=actor.cause)
+                audit.record("group.delete", group, before=describe(group), actor=actor)
+                group.delete()
         except ProtectedError as error:
             users = ", ".join(sorted({str(each) for each in error.protected_objects}))
             raise Refused(f"{group.name} is in use by {users}. Take it out there first.") from error
@@ -137,15 +179,24 @@ def delete_group(group_id: int, *, actor: Actor) -> None:
 def add_members(group_id: int, profile_ids: Sequence[UUID], *, actor: Actor) -> int:
     """Put profiles into a manual group; how many joined. Those that do not exist are passed over."""
     with transaction.atomic():
-        group = _locked_manual(group_id)
-        return membership.add(group.pk, profile_ids, cause=actor.cause)
+        locked = lock_manual(group_id)
+        return membership.add(group_id, profile_ids, followers=locked.followers, now=locked.now, cause=actor.cause)
 
 
 def remove_members(group_id: int, profile_ids: Sequence[UUID], *, actor: Actor) -> int:
     """Take profiles out of a manual group; how many left."""
     with transaction.atomic():
-        group = _locked_manual(group_id)
-        return membership.remove(group.pk, profile_ids, cause=actor.cause)
+        locked = lock_manual(group_id)
+        return membership.remove(group_id, profile_ids, followers=locked.followers, now=locked.now, cause=actor.cause)
+
+
+def lock_manual(group_id: int) -> Locked:
+    """Keep everyone else away from a manual group and those that read it. Raises NotFound, Refused."""
+    locked = locks.lock(group_id)
+    group = _locked(group_id)
+    if group.kind != GroupKind.MANUAL or locked is None:
+        raise Refused(f"{group.name} is calculated: its members follow from its rules.")
+    return locked
 
 
 def refuse_new_type(rule: ProfilePropertyRule) -> None:
@@ -172,44 +223,90 @@ def say_rules(group: Group) -> str:
         return error.message
 
 
-def _follow_dates(node: Node, *, actor: Actor) -> None:
+def _follow_time(node: Node, *, actor: Actor) -> None:
     """Before anything else is locked: keep the values of relative leaves by date from now on."""
-    timed = {rule.id for rule in ruleset.load().timed}
-    missing = {leaf.rule_id for leaf in node.leaves() if boundaries(leaf)} - timed
+    moving = [leaf for leaf in node.leaves() if isinstance(leaf, Leaf) and leaf.boundaries]
+    rules = ruleset.load()
+    missing = {leaf.rule_id for leaf in moving if leaf.rule_id} - {rule.id for rule in rules.timed}
     if missing:
         set_timed(sorted(missing), actor=actor)
+    if not rules.follows_updates and any(leaf.key == UPDATED_AT and not leaf.rule_id for leaf in moving):
+        follow_updates(actor=actor)
+
+
+def _lock_graph(node: Node) -> None:
+    """One change at a time of which group reads which, so that two of them cannot close a circle together."""
+    if node.group_ids:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(%s)", [_GRAPH_LOCK])
+
+
+def _refuse_cycle(group: Group, node: Node) -> None:
+    """A group that reads itself, be it by way of others, means nothing."""
+    if not node.group_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_WAY_BACK, [group.pk, sorted(node.group_ids), group.pk])
+        row = cursor.fetchone()
+    if row is None:
+        return
+    way = row[0]
+    known = dict(Group.objects.filter(pk__in=way).values_list("pk", "name"))
+    circle = " reads ".join(known.get(each, str(each)) for each in way)
+    place = next(leaf.path for leaf in node.leaves() if isinstance(leaf, GroupLeaf) and leaf.group_id == way[1])
+    message = f"A group cannot follow itself: {circle}."
+    raise InvalidInput(message, fields={f"rules.{place}.group": message})
+
+
+def _refuse_long_windows(node: Node) -> None:
+    """Events that are no longer kept cannot be counted."""
+    kept = project.current().event_retention_days
+    for leaf in node.leaves():
+        if isinstance(leaf, EventLeaf) and leaf.within is not None and _window_of(leaf) > timedelta(days=kept):
+            message = f"Events are kept for {kept} days (a setting), so {say_span(leaf.within)} cannot be looked back."
+            raise InvalidInput(message, fields={f"rules.{leaf.path}.within": message})
+
+
+def _windows(node: Node) -> list[timedelta]:
+    return [_window_of(leaf) for leaf in node.leaves() if isinstance(leaf, EventLeaf) and leaf.within is not None]
+
+
+def _window_of(leaf: EventLeaf) -> timedelta:
+    """How far back an event leaf looks, at the most."""
+    if leaf.within is None:
+        return timedelta()
+    days = {"hours": 1 / 24, "days": 1, "weeks": 7, "months": 31, "quarters": 92, "years": 366}
+    return timedelta(days=leaf.within.amount * days[leaf.within.unit])
 
 
 def _write_uses(group: Group, node: Node) -> None:
     group.rule_uses.all().delete()
-    GroupRuleUse.objects.bulk_create(
-        [
-            GroupRuleUse(
-                group=group, rule_id=leaf.rule_id, leaf=leaf.path, swept_until=Now() if boundaries(leaf) else None
-            )
-            for leaf in node.leaves()
-        ]
-    )
+    GroupRuleUse.objects.bulk_create([_use_of(group, leaf) for leaf in node.leaves()])
 
 
-def _dated_rules(group: Group) -> set[int]:
-    """Rules whose dates this group, being fully calculated, has already had filled in."""
+def _use_of(group: Group, leaf: AnyLeaf) -> GroupRuleUse:
+    use = GroupRuleUse(group=group, leaf=leaf.path, swept_until=Now() if leaf.boundaries else None)
+    match leaf:
+        case Leaf():
+            use.rule_id, use.field = leaf.rule_id, "" if leaf.rule_id else leaf.key
+        case GroupLeaf():
+            use.reads_id = leaf.group_id
+        case EventLeaf():
+            use.event_type = leaf.type
+    return use
+
+
+def _dated(group: Group) -> set[int]:
+    """Rules whose dates this group, being fully calculated, has already had filled in; 0 for the last change."""
     if group.calculated_version != group.rules_version:
         return set()
-    return set(group.rule_uses.filter(swept_until__isnull=False).values_list("rule_id", flat=True))
+    return recalculation.dates_of(group)
 
 
 def _locked(group_id: int) -> Group:
     group = Group.objects.select_for_update(no_key=True).filter(pk=group_id).first()
     if group is None:
         raise NotFound("There is no such group. It may have been deleted.")
-    return group
-
-
-def _locked_manual(group_id: int) -> Group:
-    group = _locked(group_id)
-    if group.kind != GroupKind.MANUAL:
-        raise Refused(f"{group.name} is calculated: its members follow from its rules.")
     return group
 
 

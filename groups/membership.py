@@ -1,20 +1,13 @@
 """Who is in which group. The only writer of `GroupMember`, `GroupMembershipChange` and `GroupSize`.
 
-Three ways lead here: the pipeline refreshes the profiles that it changed, a recalculation goes through all profiles of
-one group, and a sweep of time re-evaluates those whose dates passed a boundary. Two locks keep them from undoing one
-another's work:
-
-- A batch holds RULES_LOCK (shared) from before it reads which groups are concerned; a recalculation of changed rules
-  waits for all such batches before it starts, so none of them can miss the change and commit after it.
-- A batch takes each concerned group's lock (shared) after its profiles are written and before it evaluates;
-  recalculation and sweep take it exclusively for each slice, and read profiles in a statement that begins after that.
-
-The time at which rules are evaluated is read after the lock too, so it is never earlier than the last sweep's.
+Four ways lead here: the pipeline refreshes the profiles that it changed, a recalculation goes through all profiles of
+one group, a sweep of time re-evaluates those whose dates passed a boundary, and people change manual groups. The locks
+of `groups/locks.py` keep them from undoing one another's work. Whoever moves people into or out of a group has the
+groups that read it follow in the same transaction, layer by layer, so nobody ever sees them disagree.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,34 +17,18 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.accounts import project
-from groups.definitions import Definition, define_many
-from profiles.ruleset import RULES_LOCK
+from groups import locks
+from groups.compile import HAPPENED, Scope
+from groups.definitions import Definition, event_types, in_order
 
-GROUP_LOCK = 0x47520001  # the class of the groups' advisory locks; the object is the group's id
+CHUNK = 5000  # profiles evaluated in one statement
 
 _FIRST, _LAST = UUID(int=0), UUID(int=(1 << 128) - 1)
-
-# Each statement of one call has a snapshot of its own, so the second sees what was committed before the lock was won.
-_CONCERNED = """
-select pg_advisory_xact_lock_shared(%s);
-select g.id from profile_group g
- where g.kind = 'calculated'
-   and (%s or exists (select from group_rule_use u where u.group_id = g.id and u.rule_id = any(%s)))
- order by g.id
-"""
-_LOCK_SHARED = """
-select pg_advisory_xact_lock_shared(%s, id) from unnest(%s::int[]) as held(id);
-select id, rules_version, rules, clock_timestamp() from profile_group where id = any(%s) order by id
-"""
-_LOCK = """
-select pg_advisory_xact_lock(%s, %s);
-select rules_version, rules, clock_timestamp() from profile_group where id = %s and kind = 'calculated'
-"""
 
 # "offset 0" keeps the planner from evaluating every rule a second time for the comparison; "+ 0" from searching the
 # primary key once for each group and profile instead of reading each profile's few memberships.
 _DIFFER = sql.SQL("""
-select guid, wanted, held from (
+{happened}select guid, wanted, held from (
     select p.guid::text as guid,
            array_remove(array[{answers}]::bigint[], null) as wanted,
            array(select m.group_id from group_member m
@@ -98,106 +75,122 @@ with matched as materialized (
 )
 insert into group_membership_change (group_id, profile_id, joined, cause)
 select %s, profile_id, true, %s from come union all select %s, profile_id, false, %s from gone
-""")
+{returning}""")
+_ADD = """
+with come as (
+    insert into group_member (group_id, profile_id, created_at)
+    select %s, guid, clock_timestamp() from profile where guid = any(%s::uuid[]) and merged_into is null
+     order by guid
+    on conflict do nothing
+    returning profile_id
+)
+insert into group_membership_change (group_id, profile_id, joined, cause)
+select %s, profile_id, true, %s from come
+returning profile_id
+"""
+_REMOVE = """
+with gone as (
+    delete from group_member where group_id = %s and (%s or profile_id = any(%s::uuid[])) returning profile_id
+)
+insert into group_membership_change (group_id, profile_id, joined, cause)
+select %s, profile_id, false, %s from gone
+returning profile_id
+"""
 
 
 def refresh(
-    profile_ids: Sequence[UUID], *, changed_rules: frozenset[int], created: bool, cause: str = "profile"
+    profile_ids: Sequence[UUID],
+    *,
+    changed_rules: frozenset[int],
+    created: bool,
+    happened: Iterable[tuple[str, UUID]] = (),
+    cause: str = "profile",
 ) -> int:
-    """Bring these profiles' memberships up to date, inside the transaction that wrote them; returns the moves.
+    """Bring memberships up to date for profiles that changed, inside the transaction that wrote them; the moves.
 
-    Only groups that read one of `changed_rules` are evaluated, or all when some profiles were `created`. The caller
-    has locked the profiles. Five statements at most, however many profiles and groups there are.
+    `happened` are the types and profiles of events stored in this transaction. Only groups that read one of
+    `changed_rules` or of these types are evaluated, with those that read them, or all when some profiles were
+    `created`. The caller has locked the profiles. A handful of statements, however many profiles and groups there are.
     """
-    if not profile_ids or not (created or changed_rules):
+    events = list(happened)
+    if not profile_ids and not events:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(_CONCERNED, [RULES_LOCK, created, sorted(changed_rules)])
-        ids = [row[0] for row in cursor.fetchall()]
-        if not ids:
-            return 0
-        cursor.execute(_LOCK_SHARED, [GROUP_LOCK, ids, ids])
-        rows = cursor.fetchall()
-    if not rows:
+    held = locks.hold_concerned(
+        rule_ids=changed_rules,
+        event_types={type_name for type_name, _ in events},
+        anyone_changed=bool(profile_ids),
+        anyone_created=created,
+    )
+    if held is None:
         return 0
-    definitions = define_many((group_id, version, _parsed(rules)) for group_id, version, rules, _ in rows)
-    return evaluate(definitions, profile_ids, now=rows[0][3], cause=cause)
-
-
-def lock(group_id: int) -> tuple[int, Any, datetime] | None:
-    """Keep every batch away from a group until the transaction ends: (version, rules, now), None if it is gone."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [GROUP_LOCK, group_id, group_id])
-        row = cursor.fetchone()
-    return None if row is None else (row[0], _parsed(row[1]), row[2])
+    watched = set(event_types(held.definitions))
+    concerned = {*profile_ids, *(guid for type_name, guid in events if type_name in watched)}
+    return evaluate(held.definitions, sorted(concerned), now=held.now, cause=cause)
 
 
 def evaluate(definitions: Sequence[Definition], profile_ids: Sequence[UUID], *, now: datetime, cause: str) -> int:
-    """Evaluate groups for a batch in one SELECT, write what differs and log it; the groups' locks are held."""
-    if not definitions or not profile_ids:
-        return 0
-    answers = [
-        _ANSWER.format(tree=each.compiled.sql, group=sql.Literal(each.group_id))
-        for each in sorted(definitions, key=lambda each: each.group_id)
-    ]
-    params: list[Any] = []
-    for each in sorted(definitions, key=lambda each: each.group_id):
-        params += each.compiled.bind(now)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _DIFFER.format(answers=sql.SQL(", ").join(answers)),
-            [*params, [each.group_id for each in definitions], _array(guid.hex for guid in profile_ids)],
-        )
-        differing = cursor.fetchall()
-    joined = sorted((group, guid) for guid, wanted, held in differing for group in set(wanted) - set(held))
-    left = sorted((group, guid) for guid, wanted, held in differing for group in set(held) - set(wanted))
-    return _move(joined=joined, left=left, now=now, cause=cause)
+    """Evaluate groups for some profiles, write what differs and log it; how many moved. The groups' locks are held.
+
+    One SELECT for all groups, and one more for each layer of groups that read one another.
+    """
+    layers = in_order(definitions)
+    return sum(
+        _evaluate(layer, profile_ids[start : start + CHUNK], now=now, cause=cause)
+        for start in range(0, len(profile_ids), CHUNK)
+        for layer in layers
+    )
 
 
 def recalculate_range(
-    definition: Definition, *, after: UUID | None, until: UUID | None, now: datetime, cause: str = "rules"
+    definition: Definition,
+    followers: Sequence[Definition],
+    *,
+    after: UUID | None,
+    until: UUID | None,
+    now: datetime,
+    cause: str = "rules",
 ) -> int:
-    """Make a group right for the profiles in (after, until], in one statement; the group's lock is held exclusively.
+    """Make a group right for the profiles in (after, until], and its followers for those that moved; the moves.
 
-    None for a bound means from the first, to the last. Members whose profile is gone leave too.
+    None for a bound means from the first, to the last. Members whose profile is gone leave too. The groups' locks are
+    held exclusively.
     """
     first, last, group = after or _FIRST, until or _LAST, definition.group_id
-    params = [first, last, *definition.compiled.bind(now), group, first, last, group, now, group]
-    with connection.cursor() as cursor:
-        cursor.execute(_RECALCULATE.format(tree=definition.compiled.sql), [*params, group, cause, group, cause])
-        moves: int = cursor.rowcount
-    return moves
-
-
-def add(group_id: int, profile_ids: Sequence[UUID], *, cause: str) -> int:
-    """Put profiles into a manual group; how many were not in it. Those that do not exist are passed over."""
+    compiled = definition.compiled(Scope.RANGE)
+    params = [first, last, *compiled.bind(now, after=first, until=last), group, first, last, group, now, group]
+    returning = sql.SQL("returning profile_id" if followers else "")
     with connection.cursor() as cursor:
         cursor.execute(
-            "with come as (insert into group_member (group_id, profile_id, created_at)"
-            " select %s, guid, clock_timestamp() from profile where guid = any(%s::uuid[]) and merged_into is null"
-            " order by guid on conflict do nothing returning profile_id)"
-            " insert into group_membership_change (group_id, profile_id, joined, cause)"
-            " select %s, profile_id, true, %s from come",
-            [group_id, _array(guid.hex for guid in profile_ids), group_id, cause],
+            _RECALCULATE.format(tree=compiled.sql, returning=returning), [*params, group, cause, group, cause]
         )
         moves: int = cursor.rowcount
-    return moves
+        moved = [row[0] for row in cursor.fetchall()] if followers else []
+    return moves + evaluate(followers, sorted(moved), now=now, cause=cause_of(definition.group_id))
 
 
-def remove(group_id: int, profile_ids: Sequence[UUID] | None, *, cause: str) -> int:
-    """Take profiles, or with None everyone, out of a group; how many were in it."""
-    chosen = sql.SQL("" if profile_ids is None else " and profile_id = any(%s::uuid[])")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL(
-                "with gone as (delete from group_member where group_id = %s{} returning profile_id)"
-                " insert into group_membership_change (group_id, profile_id, joined, cause)"
-                " select %s, profile_id, false, %s from gone"
-            ).format(chosen),
-            [group_id, *([] if profile_ids is None else [_array(guid.hex for guid in profile_ids)]), group_id, cause],
-        )
-        moves: int = cursor.rowcount
-    return moves
+def add(
+    group_id: int, profile_ids: Sequence[UUID], *, followers: Sequence[Definition], now: datetime, cause: str
+) -> int:
+    """Put profiles into a manual group; how many were not in it. Those that do not exist are passed over.
+
+    The locks of the group and its followers are held.
+    """
+    guids = _array(guid.hex for guid in profile_ids)
+    return _move_by_hand(group_id, _ADD, [group_id, guids, group_id, cause], followers=followers, now=now, cause=cause)
+
+
+def remove(
+    group_id: int, profile_ids: Sequence[UUID] | None, *, followers: Sequence[Definition], now: datetime, cause: str
+) -> int:
+    """Take profiles, or with None everyone, out of a group; how many were in it. The locks are held."""
+    guids = _array(guid.hex for guid in profile_ids or ())
+    params = [group_id, profile_ids is None, guids, group_id, cause]
+    return _move_by_hand(group_id, _REMOVE, params, followers=followers, now=now, cause=cause)
+
+
+def cause_of(group_id: int) -> str:
+    """The cause of moves that follow those of another group."""
+    return f"group:{group_id}"
 
 
 def record_sizes(*, group_id: int | None = None) -> None:
@@ -212,6 +205,36 @@ def record_sizes(*, group_id: int | None = None) -> None:
             "  where group_size.size <> excluded.size",
             [str(project.current().time_zone), group_id is None, group_id],
         )
+
+
+def _evaluate(layer: Sequence[Definition], profile_ids: Sequence[UUID], *, now: datetime, cause: str) -> int:
+    if not layer or not profile_ids:
+        return 0
+    guids = _array(guid.hex for guid in profile_ids)
+    types = event_types(layer)
+    params: list[Any] = [guids, types] if types else []
+    answers = []
+    for each in layer:
+        compiled = each.compiled(Scope.BATCH)
+        answers.append(_ANSWER.format(tree=compiled.sql, group=sql.Literal(each.group_id)))
+        params += compiled.bind(now, ids=guids)
+    statement = _DIFFER.format(happened=sql.SQL(HAPPENED if types else ""), answers=sql.SQL(", ").join(answers))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, [each.group_id for each in layer], guids])
+        differing = cursor.fetchall()
+    joined = sorted((group, guid) for guid, wanted, held in differing for group in set(wanted) - set(held))
+    left = sorted((group, guid) for guid, wanted, held in differing for group in set(held) - set(wanted))
+    return _move(joined=joined, left=left, now=now, cause=cause)
+
+
+def _move_by_hand(
+    group_id: int, statement: str, params: Sequence[Any], *, followers: Sequence[Definition], now: datetime, cause: str
+) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        moved = [row[0] for row in cursor.fetchall()]
+    evaluate(followers, sorted(moved), now=now, cause=cause_of(group_id))
+    return len(moved)
 
 
 def _move(*, joined: Sequence[tuple[int, str]], left: Sequence[tuple[int, str]], now: datetime, cause: str) -> int:
@@ -232,7 +255,3 @@ def _columns(pairs: Sequence[tuple[int, str]]) -> tuple[str, str]:
 def _array(values: Iterable[object]) -> str:
     """PostgreSQL's text of an array: far shorter and quicker to read than a list of casts."""
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def _parsed(rules: Any) -> Any:
-    return json.loads(rules) if isinstance(rules, str) else rules

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from profiles.models import ProfilePropertyRule
@@ -40,16 +41,25 @@ class Group(models.Model):
 
 
 class GroupRuleUse(models.Model):
-    """A leaf of a group's tree reads a property rule. A relative leaf keeps the time up to which it was swept."""
+    """What one leaf of a group's tree reads: a property rule, another group, a type of event, or a field of profiles.
+
+    A leaf whose answer changes with time alone keeps the time up to which it was swept.
+    """
 
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="rule_uses")
-    rule = models.ForeignKey(ProfilePropertyRule, on_delete=models.PROTECT, related_name="group_uses")
+    rule = models.ForeignKey(ProfilePropertyRule, null=True, on_delete=models.PROTECT, related_name="group_uses")
+    reads = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="read_by")
+    event_type = models.TextField(null=True)  # noqa: DJ001  null: it reads no event
+    field = models.CharField(max_length=20, blank=True)
     leaf = models.CharField(max_length=60)  # the leaf's place in the tree, such as "0.2"
-    swept_until = models.DateTimeField(null=True)  # set for relative leaves only
+    swept_until = models.DateTimeField(null=True)  # set for leaves that move with time only
 
     class Meta:
         db_table = "group_rule_use"
-        constraints = [models.UniqueConstraint(fields=["group", "leaf"], name="group_rule_use_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["group", "leaf"], name="group_rule_use_unique"),
+            models.CheckConstraint(condition=~Q(group=F("reads")), name="group_reads_others"),
+        ]
 
     def __str__(self) -> str:
         return f"the group {self.group}"
@@ -74,7 +84,8 @@ class GroupMember(models.Model):
 class GroupMembershipChange(models.Model):
     """The membership log: one row for each joining and leaving. Append only, partitioned by time.
 
-    `cause` reads "profile" (its values changed), "rules" (a recalculation), "time" (a boundary passed) or "person:ID".
+    `cause` reads "profile" (its values changed, or something happened), "rules" (a recalculation), "time" (a boundary
+    passed), "group:ID" (someone joined or left a group that this one reads) or "person:ID".
     """
 
     id = models.BigIntegerField(primary_key=True)

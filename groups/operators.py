@@ -1,8 +1,9 @@
 """The operators of group rules, as one table: key, label, value types, argument, SQL, sentence.
 
 The reader of rules, the SQL, the sentence, and every form, API schema and page about operators come from this table.
-A negative operator is the negation of a positive one: its SQL is "not that", and it takes people without a value unless
-a rule leaves them out. On an array an operator holds when any item fulfils it, a negative one when none does.
+A negative operator is the negation of a positive one: its SQL is "not that", and it takes people without a value
+unless a rule leaves them out. On an array an operator holds when any item fulfils it, or where a rule asks for all of
+them, when there are items and all do; a negative one when none does.
 
 The SQL of an operator is text with one `%s` for each parameter, made of the constants below alone: what a person typed
 is always a parameter.
@@ -92,6 +93,11 @@ class Operator:
     def is_negative(self) -> bool:
         """Whether it takes people without a value, unless told to leave them out."""
         return self.negated is not None
+
+    @property
+    def asks_items(self) -> bool:
+        """Whether on an array it asks about single items, and may ask it of all of them."""
+        return self.on_single and self.form is not Form.WHOLE and not self.is_negative
 
     def suits(self, type_name: str, *, is_array: bool) -> bool:
         """Whether a property of that type can be asked this."""
@@ -344,3 +350,15 @@ def find(key: str, type_name: str) -> Operator | None:
 def for_property(type_name: str, *, is_array: bool) -> Iterable[Operator]:
     """The operators that a property of that type can be asked, in the table's order."""
     return (operator for operator in OPERATORS if operator.suits(type_name, is_array=is_array))
+
+
+_FIELD_TEXT = frozenset({"equals", "does_not_equal", "is_any_of", "is_none_of"})
+
+
+def for_field(type_name: str) -> Iterable[Operator]:
+    """The operators that a field of the profile itself can be asked: it always has a value."""
+    return (
+        operator
+        for operator in for_property(type_name, is_array=False)
+        if operator.form is not Form.WHOLE and (type_name == "date" or operator.key in _FIELD_TEXT)
+    )

@@ -8,17 +8,19 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db.models import F, OuterRef, Q, Subquery
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts import project
 from core.lib.errors import InvalidInput
+from core.ui.causes import Cause
 from core.ui.counting import Count, Question, count
 from groups.models import Group, GroupKind, GroupMember, GroupMembershipChange, GroupSize
-from groups.sentence import say_leaf
-from groups.tree import Leaf, Node, read_tree
+from groups.reading import mentioned_groups, read_tree
+from groups.sentence import Piece, say_pieces
 from profiles import ruleset
 
-Sentence = tuple[tuple[str, bool], ...]  # pieces of text; True marks a leaf of the rules
+Sentence = tuple[Piece, ...]
 
 DAYS = 30
 _WEEK = timedelta(days=7)
@@ -139,7 +141,15 @@ def moves_of_profile(profile_id: UUID, *, limit: int) -> list[GroupMembershipCha
 
 def names(group_ids: Sequence[int]) -> Mapping[int, str]:
     """Names by id."""
+    if not group_ids:
+        return {}
     return dict(Group.objects.filter(pk__in=set(group_ids)).values_list("pk", "name"))
+
+
+def name_causes(ids: Sequence[str]) -> dict[str, Cause]:
+    """The causes "group:ID" in words: someone joined or left a group that another one reads."""
+    known = names([int(each) for each in ids])
+    return {str(pk): Cause(f"{name} changed", reverse("groups:show", args=[pk])) for pk, name in known.items()}
 
 
 def _sized(group: Group, size: Count, history: list[tuple[date, int]], today: date) -> Sized:
@@ -152,30 +162,17 @@ def _sized(group: Group, size: Count, history: list[tuple[date, int]], today: da
 
 
 def sentences(groups: Sequence[Group]) -> dict[int, Sentence]:
-    """The rules of each calculated group in words, with one statement for all of them."""
+    """The rules of each calculated group in words, with two statements for all of them."""
     calculated = [group for group in groups if group.kind == GroupKind.CALCULATED and group.rules]
     if not calculated:
         return {}
     by_key, region = ruleset.load().by_key, project.current().phone_region
+    known = names(sorted({id_ for group in calculated for id_ in mentioned_groups(group.rules)}))
     found: dict[int, Sentence] = {}
     for group in calculated:
         try:
-            tree = read_tree(group.rules, by_key=by_key, region=region)
+            tree = read_tree(group.rules, by_key=by_key, groups=known, region=region)
         except InvalidInput:  # a rule it reads has just been deleted: there is nothing to say of it any more
             continue
-        found[group.pk] = (("People ", False), *_say(tree), (".", False))
+        found[group.pk] = say_pieces(tree)
     return found
-
-
-def _say(part: Node | Leaf) -> Sentence:
-    """A tree in words, as `groups.sentence` says it, with each leaf marked."""
-    if isinstance(part, Leaf):
-        said = say_leaf(part)
-        return (("for whom " if said.startswith(("one of", "none of")) else "whose ", False), (said, True))
-    words: list[tuple[str, bool]] = []
-    for index, child in enumerate(part.children):
-        if index:
-            words.append((" and " if part.match == "all" else " or ", False))
-        nested = isinstance(child, Node)
-        words += [("(", False), *_say(child), (")", False)] if nested else _say(child)
-    return tuple(words)

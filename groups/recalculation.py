@@ -12,18 +12,18 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import F
 from django.db.models.functions import Now
 
 from core.lib.errors import InvalidInput
 from core.work import leases, wake
 from core.work.leases import Lease
 from core.work.models import WorkState
-from groups import membership
+from groups import locks, membership
 from groups.definitions import define
-from groups.models import Group, GroupKind, GroupRuleUse
+from groups.models import Group, GroupKind
 from profiles import properties
-from profiles.models import Profile
+from profiles.models import LAST_CHANGE, Profile
 from profiles.ruleset import RULES_LOCK
 
 KIND = "group"
@@ -90,9 +90,19 @@ def _begin(lease: Lease, group: Group) -> None:
 
 def undated_rules(group: Group) -> set[int]:
     """Rules of relative leaves whose ProfileDate rows may be incomplete: no group that follows them is calculated."""
-    relative = GroupRuleUse.objects.filter(swept_until__isnull=False)
-    calculated = relative.filter(group__calculated_version=F("group__rules_version"), rule=OuterRef("rule"))
-    return set(relative.filter(group=group).exclude(Exists(calculated)).values_list("rule_id", flat=True))
+    complete = {
+        rule_id
+        for other in Group.objects.filter(calculated_version=F("rules_version"), rule_uses__swept_until__isnull=False)
+        for rule_id in dates_of(other)
+    }
+    return dates_of(group) - complete
+
+
+def dates_of(group: Group) -> set[int]:
+    """The rules, or LAST_CHANGE, whose ProfileDate rows this group's relative leaves need."""
+    uses = group.rule_uses.filter(swept_until__isnull=False)
+    rules = set(uses.filter(rule__isnull=False).values_list("rule_id", flat=True))
+    return rules | ({LAST_CHANGE} if uses.filter(field="updated_at").exists() else set())
 
 
 def _backfill(lease: Lease) -> None:
@@ -108,15 +118,15 @@ def _slice(lease: Lease, group_id: int) -> bool:
     """Make the next profiles right. The group's lock first, then everything is read in new statements."""
     began, mark = time.monotonic(), lease.mark
     with transaction.atomic():
-        locked = membership.lock(group_id)
-        if locked is None or locked[0] != mark["version"]:
+        locked = locks.lock(group_id)
+        if locked is None or locked.version != mark["version"]:
             return True  # changed or deleted meanwhile: the next step sees to it
-        version, rules, now = locked
         after = _uuid(mark["after"])
         until, count = _find_end(after, mark["size"])
-        membership.recalculate_range(define(group_id, version, rules), after=after, until=until, now=now)
+        definition = define(group_id, locked.version, locked.rules)
+        membership.recalculate_range(definition, locked.followers, after=after, until=until, now=locked.now)
         if until is None:
-            return not _finish(lease, group_id, version, done=lease.done + count)
+            return not _finish(lease, group_id, locked.version, done=lease.done + count)
         size = _fit(mark["size"], time.monotonic() - began)
         lease.hold(mark={**mark, "after": str(until), "size": size}, done=lease.done + count)
     return True

@@ -5,7 +5,7 @@ Look up and fetch in no transaction, then one short fenced transaction that make
     items      what the payloads say of keys that have a rule
     plan       who each event is about, found or made, and what they take from it
     fetched    what the Apps answer for these people, asked in dependency order
-    write      fence, rules, locks, identities, values, groups, events, and the caller's own rows
+    write      fence, rules, locks, identities, values, events, groups, and the caller's own rows
 
 Never wrap `process` in a transaction: it asks Apps first.
 """
@@ -135,10 +135,14 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
         identity.claim(prepared.owners)
         changes = properties.write(prepared.people, rules, now_us=prepared.now_us)
         result.created, result.changed = changes.created, len(changes.profiles) - changes.created
+        processed = _processed(prepared)
+        store.finish(processed)
         result.moves = membership.refresh(
-            changes.profiles, changed_rules=changes.rules, created=bool(changes.created), cause="profile"
+            changes.profiles,
+            changed_rules=changes.rules,
+            created=bool(changes.created),
+            happened=[(each.event.type, each.profile_id) for each in processed if each.profile_id is not None],
         )
-        store.finish(_processed(prepared))
         _note_hydration(prepared)
         also(result)
     rules_store.note_answers(gone=prepared.fetched.gone, several=prepared.fetched.several)

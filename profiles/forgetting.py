@@ -16,8 +16,7 @@ with held as (
      order by guid for no key update
 ), gone as (
     update profile p
-       set properties = p.properties - %(key)s, property_meta = p.property_meta - %(key)s,
-           updated_at = clock_timestamp()
+       set properties = p.properties - %(key)s, property_meta = p.property_meta - %(key)s
       from held where p.guid = held.guid
     returning p.guid, held.old
 )
@@ -29,7 +28,8 @@ select guid, jsonb_build_object(%(key)s::text, jsonb_build_array(old, null)), 's
 def forget_values(rule_id: int, key: str, *, after: UUID | None, limit: int) -> UUID | None:
     """Take a property away from the next `limit` profiles, in the caller's transaction; the last one, None at the end.
 
-    The values are in the change log, so that what was exported of them is taken away too.
+    The values are in the change log, so that what was exported of them is taken away too. Nothing about the person
+    changed, so `updated_at` stays: groups may ask for it.
     """
     given: dict[str, int | str | UUID] = {"rule": rule_id, "key": key, "after": after or _FIRST, "limit": limit}
     with connection.cursor() as cursor:

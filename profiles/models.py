@@ -122,10 +122,14 @@ class RuleSetVersion(models.Model):
     """One row that names the state of the rules. A batch that read its rules before a change notices by it."""
 
     version = models.BigIntegerField()
+    follows_updates = models.BooleanField(default=False, db_default=False)  # ProfileDate has the last changes too
 
     class Meta:
         db_table = "rule_set_version"
         constraints = [models.CheckConstraint(condition=Q(pk=1), name="rule_set_version_one_row")]
+
+    def __str__(self) -> str:
+        return "the state of the properties"
 
 
 class ProfileIdentity(models.Model):
@@ -140,8 +144,14 @@ class ProfileIdentity(models.Model):
         db_table = "profile_identity"
 
 
+LAST_CHANGE = 0  # stands for a rule in ProfileDate
+
+
 class ProfileDate(models.Model):
-    """The values of date rules that a relative leaf reads, ordered by time, for moving boundaries."""
+    """The values of date rules that a relative leaf reads, ordered by time, for moving boundaries.
+
+    With the rule LAST_CHANGE, when each profile was changed last, where some group asks for that.
+    """
 
     pk = models.CompositePrimaryKey("rule_id", "profile_id")
     rule_id = models.BigIntegerField()

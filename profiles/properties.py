@@ -17,6 +17,7 @@ from core.lib.clock import from_us
 from core.lib.copying import copy_rows
 from core.lib.json import dumps
 from profiles.identity import Identity, identity_of
+from profiles.models import LAST_CHANGE
 from profiles.person import Person
 from profiles.ruleset import Rule, RuleSet
 from profiles.types import Rejected
@@ -95,7 +96,7 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     changes = [_Change(person, person.changed_values()) for person in touched]
     _insert([change.person for change in changes if change.person.is_new])
     _update([change for change in changes if not change.person.is_new], now_us=now_us)
-    _write_dates([change.person for change in changes if change.values], ruleset)
+    _write_dates(_dates_of(changes, ruleset, now_us=now_us))
     _write_log(changes)
     by_key = ruleset.by_key
     keys = {key for change in changes for key in change.values}
@@ -151,16 +152,24 @@ def _timestamp(microseconds: int) -> str:
     return from_us(microseconds).isoformat()
 
 
-def _write_dates(people: Sequence[Person], ruleset: RuleSet) -> None:
-    timed = ruleset.timed
-    if not timed:
-        return
-    rows = [
-        (rule.id, person.guid, person.values.get(rule.key))
-        for person in people
-        for rule in timed
-        if rule.key in person.before
+def _dates_of(changes: Sequence[_Change], ruleset: RuleSet, *, now_us: int) -> list[tuple[int, UUID, str | None]]:
+    """What ProfileDate has to say of these people from now on."""
+    rows: list[tuple[int, UUID, str | None]] = [
+        (rule.id, change.person.guid, change.person.values.get(rule.key))
+        for rule in ruleset.timed
+        for change in changes
+        if change.values and rule.key in change.person.before
     ]
+    if ruleset.follows_updates:
+        rows += [
+            (LAST_CHANGE, change.person.guid, _timestamp(change.person.created_us if change.person.is_new else now_us))
+            for change in changes
+            if change.person.is_new or change.values
+        ]
+    return rows
+
+
+def _write_dates(rows: Sequence[tuple[int, UUID, str | None]]) -> None:
     if not rows:
         return
     with connection.cursor() as cursor:
@@ -215,7 +224,9 @@ def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -
             " select r.id, p.guid, (p.properties ->> r.key)::timestamptz"
             " from profile_property_rule r, profile p"
             " where r.id = any(%(rules)s) and p.guid between %(first)s and %(last)s"
-            " and p.properties ->> r.key is not null",
+            " and p.properties ->> r.key is not null"
+            f" union all select {LAST_CHANGE}, p.guid, p.updated_at from profile p"
+            f" where {LAST_CHANGE} = any(%(rules)s) and p.guid between %(first)s and %(last)s",
             given,
         )
     last: UUID = guids[-1]

@@ -19,7 +19,7 @@ from core.work import leases
 from core.work.models import Work, WorkState
 from core.work.wake import wake
 from profiles import uniqueness
-from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleState, RuleVariable
+from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleSetVersion, RuleState, RuleVariable
 from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule, check_rule, invalid, refuse_cycle
 from profiles.rule_users import users_of
 from profiles.ruleset import RULES_LOCK, current_version
@@ -144,6 +144,14 @@ def set_timed(rule_ids: Sequence[int], *, actor: Actor) -> bool:
         for rule in fresh:
             audit.record("rule.follow_time", rule, after={"timed": True}, actor=actor)
     return True
+
+
+def follow_updates(*, actor: Actor) -> None:
+    """From now on the time of each profile's last change is kept in ProfileDate too."""
+    with transaction.atomic():
+        _lock_and_count()
+        RuleSetVersion.objects.filter(pk=1).update(follows_updates=True)
+        audit.record("rules.follow_updates", RuleSetVersion.objects.get(pk=1), actor=actor)
 
 
 def resume_rule(rule: ProfilePropertyRule, *, actor: Actor) -> None:

@@ -53,6 +53,7 @@ class RuleSet:
 
     version: int
     rules: tuple[Rule, ...]
+    follows_updates: bool = False  # whether ProfileDate has the time of each profile's last change
 
     @cached_property
     def by_key(self) -> dict[str, Rule]:
@@ -176,7 +177,8 @@ def _read(*, version: int, region: str) -> RuleSet:
         )
         for row in rows
     )
-    return RuleSet(version=version, rules=rules)
+    follows = RuleSetVersion.objects.filter(pk=1, follows_updates=True).exists()
+    return RuleSet(version=version, rules=rules, follows_updates=follows)
 
 
 def parser_of(type_name: str, *, is_array: bool, region: str) -> Callable[[Any], Any]:

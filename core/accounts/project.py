@@ -72,6 +72,15 @@ def forget() -> None:
     _cache.value = None
 
 
+_checks: list[Callable[[Mapping[str, Any]], None]] = []
+
+
+def check_with(check: Callable[[Mapping[str, Any]], None]) -> None:
+    """Let an upper app refuse settings: `check` is given the values that change and raises InvalidInput."""
+    if check not in _checks:
+        _checks.append(check)
+
+
 def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
     """Change some settings, by the names of `Project`'s fields. Raises InvalidInput and changes nothing then."""
     problems = {}
@@ -86,6 +95,8 @@ def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
             problems[field] = str(error)
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
+    for check in _checks:
+        check(values)
     _row()
     with transaction.atomic():
         project = Project.objects.select_for_update(no_key=True).get(pk=1)

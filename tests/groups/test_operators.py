@@ -14,7 +14,7 @@ from psycopg2 import sql
 
 from groups.compile import compile_tree
 from groups.operators import OPERATORS, Operator, for_property
-from groups.tree import read_tree
+from groups.reading import read_tree
 from profiles.ruleset import Rule
 from tests.groups import oracle
 from tests.groups.strategies import NOW, PROPERTIES, TYPES, people, rules_with, trees, values

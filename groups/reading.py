@@ -1,0 +1,327 @@
+"""Reads the JSON that a group keeps into a rule tree (`groups/tree.py`), and says what is wrong with it.
+
+    {"match": "all",
+     "rules": [{"property": "ltv", "operator": "greater_than", "value": 0},
+               {"property": "email", "operator": "does_not_contain", "value": "@x.com", "include_null": false},
+               {"property": "tags", "operator": "starts_with", "value": "vip", "items": "all"},
+               {"match": "any",
+                "rules": [{"profile": "created_at", "operator": "in_the_past", "value": {"amount": 7, "unit": "days"}},
+                          {"group": 12, "operator": "not_in"}]},
+               {"event": "Purchase", "operator": "at_least", "value": 2, "within": {"amount": 30, "unit": "days"},
+                "where": [{"key": "total", "type": "number", "operator": "greater_than", "value": 10}]}]}
+
+A node matches all, any or none of its children. A day is written 2024-03-01, a moment 2024-03-01T09:00 (the project's
+time) or with an offset. `include_null` belongs to negative operators, `case_sensitive` to those that compare text,
+`items` to arrays. Events are counted over all time without `within`; `did` means at least once, `did_not` never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.lib.errors import InvalidInput
+from groups.arguments import MAX_TEXT, WrongArgument, read_argument, read_span, read_text
+from groups.operators import Operator, for_field, for_property
+from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Source, Times
+from profiles.ruleset import Rule
+
+MATCHES = ("all", "any", "none")
+MAX_DEPTH = 5  # nodes below one another, the root included
+MAX_LEAVES = 100
+MAX_CONDITIONS = 10
+MAX_COUNT = 1_000_000
+
+FIELDS = {"created_at": ("Created", "date"), "updated_at": ("Last changed", "date"), "guid": ("Profile id", "string")}
+PAYLOAD_TYPES = {"text": "string", "number": "float", "boolean": "boolean"}
+IN_GROUP = {"in": True, "not_in": False}
+COUNTS = {"at_least": Times.AT_LEAST, "at_most": Times.AT_MOST, "exactly": Times.EXACTLY}
+DID = {"did": (Times.AT_LEAST, 1), "did_not": (Times.AT_MOST, 0)}
+
+_VALUE_KEYS = ("operator", "value", "include_null", "case_sensitive")
+_KEYS = {
+    "property": ("property", *_VALUE_KEYS, "items"),
+    "profile": ("profile", "operator", "value"),
+    "group": ("group", "operator"),
+    "event": ("event", "operator", "value", "within", "where"),
+}
+_CONDITION_KEYS = ("key", "type", *_VALUE_KEYS)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What reading needs to know, and what it found wrong, by place."""
+
+    by_key: Mapping[str, Rule]
+    groups: Mapping[int, str] | None
+    region: str
+    errors: dict[str, str] = field(default_factory=dict)
+    leaves: int = 0
+
+    def refuse(self, path: str, part: str, message: str) -> None:
+        self.errors[".".join(["rules", *filter(None, (path, part))])] = message
+
+
+def read_tree(
+    rules: Any, *, by_key: Mapping[str, Rule], groups: Mapping[int, str] | None = None, region: str = "US"
+) -> Node:
+    """The tree of a group's JSON. `groups` are the names of those that it may ask about; None: any, without names.
+
+    Raises InvalidInput, with one sentence for each place that is wrong.
+    """
+    reading = _Reading(by_key, groups, region)
+    node = _read_node(rules, "", reading, depth=1)
+    if reading.leaves > MAX_LEAVES:
+        reading.refuse("", "", f"A group can have at most {MAX_LEAVES} rules.")
+    if node is None or reading.errors:
+        raise InvalidInput("These rules cannot be used: " + " ".join(reading.errors.values()), fields=reading.errors)
+    return node
+
+
+def write_tree(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of rules that were read without errors, with nothing but what has a meaning."""
+    if "rules" in rules:
+        return {"match": rules["match"], "rules": [write_tree(rule) for rule in rules["rules"]]}
+    written = {key: rules[key] for key in _KEYS[kind_of(rules)] if key in rules}
+    if written.get("where"):
+        written["where"] = [{key: each[key] for key in _CONDITION_KEYS if key in each} for each in written["where"]]
+    return written
+
+
+def kind_of(leaf: Mapping[str, Any]) -> str:
+    """What a leaf asks about: property, profile, group or event."""
+    return next((kind for kind in _KEYS if kind in leaf), "property")
+
+
+def mentioned_groups(rules: Any) -> set[int]:
+    """The ids of the groups that some JSON asks about, whether they exist or not."""
+    return {each["group"] for each in _parts(rules) if _is_id(each.get("group"))}
+
+
+def _parts(rules: Any) -> Iterator[Mapping[str, Any]]:
+    waiting = [rules]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            yield part
+            below = part.get("rules")
+            waiting += below if isinstance(below, list) else []
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31
+
+
+def _read_node(given: Any, path: str, reading: _Reading, *, depth: int) -> Node | None:
+    if not isinstance(given, Mapping):
+        reading.refuse(path, "", 'Rules are an object such as {"match": "all", "rules": [...]}.')
+        return None
+    unknown = sorted(set(map(str, given)) - {"match", "rules"})
+    if unknown:
+        reading.refuse(path, "", f"Rules have a match and a list of rules; they cannot have {', '.join(unknown)}.")
+        return None
+    if given.get("match") not in MATCHES:
+        reading.refuse(path, "match", 'Say whether "all", "any" or "none" of the rules have to match.')
+        return None
+    rules = given.get("rules")
+    if not isinstance(rules, list) or not rules:
+        reading.refuse(path, "", "Add at least one rule.")
+        return None
+    children = [
+        _read_child(rule, f"{path}.{place}" if path else str(place), reading, depth=depth)
+        for place, rule in enumerate(rules)
+    ]
+    return Node(given["match"], tuple(child for child in children if child is not None), path)
+
+
+def _read_child(given: Any, path: str, reading: _Reading, *, depth: int) -> Node | AnyLeaf | None:
+    if not isinstance(given, Mapping):
+        reading.refuse(path, "", 'A rule is an object such as {"property": "ltv", "operator": "exists"}.')
+        return None
+    if "match" in given or "rules" in given:
+        if depth < MAX_DEPTH:
+            return _read_node(given, path, reading, depth=depth + 1)
+        reading.refuse(path, "", f"Rules can be nested {MAX_DEPTH} deep: put these into a group of their own.")
+        return None
+    reading.leaves += 1
+    kind = kind_of(given)
+    unknown = sorted(set(map(str, given)) - set(_KEYS[kind]))
+    if unknown:
+        reading.refuse(path, "", f"A rule about {_ABOUT[kind]} cannot have {', '.join(unknown)}.")
+        return None
+    return _READERS[kind](given, path, reading)
+
+
+# ---------------------------------------------------------------- values
+
+
+def _read_property(given: Mapping[str, Any], path: str, reading: _Reading) -> Leaf | None:
+    key = given.get("property")
+    rule = reading.by_key.get(key) if isinstance(key, str) else None
+    if rule is None:
+        reading.refuse(path, "property", f"There is no property {key}." if key else "Choose a property.")
+        return None
+    operators = list(for_property(rule.type, is_array=rule.is_array))
+    asked = _Asked(Source.PROPERTY, rule.id, rule.key, rule.label or rule.key, rule.type, rule.is_array)
+    return _read_value_leaf(given, path, reading, asked, operators)
+
+
+def _read_field(given: Mapping[str, Any], path: str, reading: _Reading) -> Leaf | None:
+    key = given.get("profile")
+    if not isinstance(key, str) or key not in FIELDS:
+        reading.refuse(path, "profile", f"Of a profile itself you can ask {', '.join(FIELDS)}.")
+        return None
+    label, type_name = FIELDS[key]
+    asked = _Asked(Source.PROFILE, None, key, label, type_name, is_array=False)
+    return _read_value_leaf(given, path, reading, asked, list(for_field(type_name)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The value that a leaf asks about."""
+
+    source: Source
+    rule_id: int | None
+    key: str
+    label: str
+    type: str
+    is_array: bool
+
+
+def _read_value_leaf(
+    given: Mapping[str, Any], path: str, reading: _Reading, asked: _Asked, operators: list[Operator]
+) -> Leaf | None:
+    operator = next((each for each in operators if each.key == given.get("operator")), None)
+    if operator is None:
+        known = ", ".join(each.key for each in operators)
+        kind = f"{'list of ' if asked.is_array else ''}{asked.type}"
+        reading.refuse(path, "operator", f"{asked.key} ({kind}) can be asked: {known}.")
+        return None
+    argument = None
+    try:
+        argument = read_argument(given.get("value"), operator, asked.type, region=reading.region)
+    except WrongArgument as wrong:
+        reading.refuse(path, "value", f"{asked.key} {operator.label}: {wrong}")
+    return Leaf(
+        path=path,
+        source=asked.source,
+        rule_id=asked.rule_id,
+        key=asked.key,
+        label=asked.label,
+        type=asked.type,
+        is_array=asked.is_array,
+        operator=operator,
+        argument=argument,
+        include_null=_read_switch(given, "include_null", path, reading, allowed=operator.is_negative, default=True),
+        case_sensitive=_read_switch(given, "case_sensitive", path, reading, allowed=operator.folds_case, default=False),
+        items=_read_items(given, path, reading, allowed=asked.is_array and operator.asks_items),
+    )
+
+
+def _read_switch(
+    given: Mapping[str, Any], name: str, path: str, reading: _Reading, *, allowed: bool, default: bool
+) -> bool:
+    value = given.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        reading.refuse(path, name, f"{name} is true or false.")
+    elif not allowed and value is not default:
+        reading.refuse(path, name, f"{name} has no meaning for {given['operator']}: leave it out.")
+    return value is True
+
+
+def _read_items(given: Mapping[str, Any], path: str, reading: _Reading, *, allowed: bool) -> Items:
+    value = given.get("items")
+    if value not in (None, *Items):
+        reading.refuse(path, "items", 'items is "any" or "all".')
+        return Items.ANY
+    if value == Items.ALL and not allowed:
+        reading.refuse(path, "items", f"items has no meaning for {given['operator']} here: leave it out.")
+    return Items(value or Items.ANY)
+
+
+# ---------------------------------------------------------------- groups
+
+
+def _read_group(given: Mapping[str, Any], path: str, reading: _Reading) -> GroupLeaf | None:
+    group_id, groups = given.get("group"), reading.groups
+    if not _is_id(group_id) or (groups is not None and group_id not in groups):
+        reading.refuse(path, "group", f"There is no group {group_id}." if group_id else "Choose a group.")
+        return None
+    operator = given.get("operator")
+    if not isinstance(operator, str) or operator not in IN_GROUP:
+        reading.refuse(path, "operator", f"About a group you can ask: {', '.join(IN_GROUP)}.")
+        return None
+    return GroupLeaf(path, int(str(group_id)), (groups or {}).get(int(str(group_id)), ""), IN_GROUP[operator])
+
+
+# ---------------------------------------------------------------- what someone did
+
+
+def _read_event(given: Mapping[str, Any], path: str, reading: _Reading) -> EventLeaf | None:
+    try:
+        type_name = read_text(given.get("event"))
+    except WrongArgument:
+        reading.refuse(path, "event", f"Say which event: a text of at most {MAX_TEXT} characters.")
+        return None
+    operator, within = given.get("operator"), None
+    if not isinstance(operator, str) or operator not in {**DID, **COUNTS}:
+        reading.refuse(path, "operator", f"About an event you can ask: {', '.join([*DID, *COUNTS])}.")
+        return None
+    if given.get("within") is not None:
+        try:
+            within = read_span(given["within"])
+        except WrongArgument as wrong:
+            reading.refuse(path, "within", f"within: {wrong}")
+    times, count = DID[operator] if operator in DID else (COUNTS[operator], _read_count(given, path, reading))
+    if operator in DID and given.get("value") is not None:
+        reading.refuse(path, "value", f"{operator} takes no number: leave the value out.")
+    where = tuple(_read_conditions(given.get("where"), path, reading))
+    return EventLeaf(path, type_name, times, count, within, where)
+
+
+def _read_count(given: Mapping[str, Any], path: str, reading: _Reading) -> int:
+    value, least = given.get("value"), 1 if given["operator"] == "at_least" else 0
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_COUNT:
+        reading.refuse(path, "value", f"How often? Write a whole number from {least} to {MAX_COUNT}.")
+        return least
+    return value
+
+
+def _read_conditions(given: Any, path: str, reading: _Reading) -> Iterable[Leaf]:
+    if given is None:
+        return
+    if not isinstance(given, list) or len(given) > MAX_CONDITIONS:
+        reading.refuse(path, "where", f"where is a list of at most {MAX_CONDITIONS} conditions on the payload.")
+        return
+    for place, each in enumerate(given):
+        condition = _read_condition(each, f"{path}.where.{place}", reading)
+        if condition is not None:
+            yield condition
+
+
+def _read_condition(given: Any, path: str, reading: _Reading) -> Leaf | None:
+    if not isinstance(given, Mapping):
+        reading.refuse(path, "", 'A condition is an object such as {"key": "total", "operator": "exists"}.')
+        return None
+    unknown = sorted(set(map(str, given)) - set(_CONDITION_KEYS))
+    if unknown:
+        reading.refuse(path, "", f"A condition on the payload cannot have {', '.join(unknown)}.")
+        return None
+    try:
+        key = read_text(given.get("key"))
+    except WrongArgument:
+        reading.refuse(path, "key", "Say which key of the payload.")
+        return None
+    type_name = given.get("type", "text")
+    if not isinstance(type_name, str) or type_name not in PAYLOAD_TYPES:
+        reading.refuse(path, "type", f"A value in a payload is compared as {', '.join(PAYLOAD_TYPES)}.")
+        return None
+    asked = _Asked(Source.PAYLOAD, None, key, key, PAYLOAD_TYPES[type_name], is_array=False)
+    return _read_value_leaf(given, path, reading, asked, list(for_property(asked.type, is_array=False)))
+
+
+_READERS = {"property": _read_property, "profile": _read_field, "group": _read_group, "event": _read_event}
+_ABOUT = {"property": "a property", "profile": "the profile", "group": "a group", "event": "an event"}
