@@ -49,7 +49,7 @@ HAPPENED = (
 
 _EACH_TEXT = "jsonb_array_elements_text"
 _EACH_JSON = "jsonb_array_elements"
-_IS_NUMBER = r"^[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?$"
+_IS_NUMBER = r"^[+-]?\d{1,250}(\.\d{1,250})?([eE][+-]?\d{1,3})?$"
 _FIELDS = {
     "created_at": """to_char(p.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",
     "updated_at": """to_char(p.updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')""",

@@ -49,6 +49,8 @@ def keep_dates(guids: Sequence[UUID]) -> None:
         cursor.execute(
             "insert into profile_date (rule_id, profile_id, at)"
             " select r.id, p.guid, (p.properties ->> r.key)::timestamptz from profile p, profile_property_rule r"
-            "  where r.is_timed and p.guid = any(%s) and p.properties ? r.key",
-            [list(guids)],
+            "  where r.is_timed and p.guid = any(%s) and p.properties ? r.key"
+            " union all select 0, p.guid, p.updated_at from profile p, rule_set_version v"
+            "  where v.follows_updates and p.guid = any(%s)",
+            [list(guids), list(guids)],
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,12 +24,93 @@ NEGATIVE = {
 }
 
 
+@dataclass(frozen=True)
+class Being:
+    """Someone as the domain sees them: stored properties, the profile's own fields, what they did, their groups."""
+
+    properties: Mapping[str, Any]
+    guid: str = ""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    events: Sequence[tuple[str, datetime, Mapping[str, Any]]] = ()
+    groups: AbstractSet[int] = frozenset()
+
+
 def matches(
-    rules: Mapping[str, Any], person: Mapping[str, Any], types: Mapping[str, str], *, now: datetime, zone: ZoneInfo
+    rules: Mapping[str, Any],
+    person: Mapping[str, Any] | Being,
+    types: Mapping[str, str],
+    *,
+    now: datetime,
+    zone: ZoneInfo,
 ) -> bool:
-    """Whether a person with these stored properties matches the JSON of a group."""
-    answers = [leaf_matches(rule, person, types[rule["property"]], now=now, zone=zone) for rule in rules["rules"]]
-    return all(answers) if rules["match"] == "all" else any(answers)
+    """Whether someone matches the JSON of a group: a tree, or one leaf of it."""
+    being = person if isinstance(person, Being) else Being(person)
+    if "match" not in rules:
+        return _leaf_matches(rules, being, types, now=now, zone=zone)
+    answers = [matches(rule, being, types, now=now, zone=zone) for rule in rules["rules"]]
+    return {"all": all(answers), "any": any(answers), "none": not any(answers)}[rules["match"]]
+
+
+def _leaf_matches(
+    rule: Mapping[str, Any], being: Being, types: Mapping[str, str], *, now: datetime, zone: ZoneInfo
+) -> bool:
+    if "group" in rule:
+        return (rule["group"] in being.groups) is (rule["operator"] == "in")
+    if "event" in rule:
+        return _did(rule, being, now=now, zone=zone)
+    if rule.get("profile") == "guid":
+        return leaf_matches({**rule, "property": "guid"}, {"guid": being.guid}, "string", now=now, zone=zone)
+    if "profile" in rule:
+        at = being.created_at if rule["profile"] == "created_at" else being.updated_at
+        assert at is not None
+        return leaf_matches({**rule, "property": "at"}, {"at": at.isoformat()}, "date", now=now, zone=zone)
+    return leaf_matches(rule, being.properties, types[rule["property"]], now=now, zone=zone)
+
+
+def _did(rule: Mapping[str, Any], being: Being, *, now: datetime, zone: ZoneInfo) -> bool:
+    count = sum(
+        type_name == rule["event"]
+        and _is_within(rule.get("within"), at, now=now, zone=zone)
+        and all(_holds_in(payload, each, now=now, zone=zone) for each in rule.get("where", ()))
+        for type_name, at, payload in being.events
+    )
+    wanted = rule.get("value", 0)
+    answers = {
+        "did": count >= 1,
+        "did_not": count == 0,
+        "at_least": count >= wanted,
+        "at_most": count <= wanted,
+        "exactly": count == wanted,
+    }
+    return answers[rule["operator"]]
+
+
+def _is_within(within: Mapping[str, Any] | None, at: datetime, *, now: datetime, zone: ZoneInfo) -> bool:
+    if within is None:
+        return True
+    return shift(now, -within["amount"], within["unit"], zone=zone) < at <= now
+
+
+def _holds_in(payload: Mapping[str, Any], rule: Mapping[str, Any], *, now: datetime, zone: ZoneInfo) -> bool:
+    """A condition on a payload: a value counts where it can be read as the type that is asked for."""
+    value, kind, operator = payload.get(rule["key"]), rule.get("type", "text"), rule["operator"]
+    if operator in ("exists", "does_not_exist"):
+        return (value is not None) is (operator == "exists")
+    seen = None if value is None else _seen_as(kind, value)
+    if seen is None:
+        return operator in NEGATIVE and (value is not None or rule.get("include_null", True))
+    types = {"text": "string", "number": "float", "boolean": "boolean"}
+    return leaf_matches({**rule, "property": "value"}, {"value": seen}, types[kind], now=now, zone=zone)
+
+
+def _seen_as(kind: str, value: Any) -> Any:
+    text = value if isinstance(value, str) else json.dumps(value)
+    if kind == "text":
+        return text
+    if kind == "number":
+        return Decimal(text) if re.fullmatch(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", text) else None
+    return {"true": True, "false": False}.get(text.lower())
 
 
 def leaf_matches(
@@ -45,7 +130,8 @@ def leaf_matches(
         holds = len(value) > 0
     else:
         items = value if isinstance(value, list) else [value]
-        holds = any(_item_matches(asked, item, rule, type_name, now=now, zone=zone) for item in items)
+        answers = [_item_matches(asked, item, rule, type_name, now=now, zone=zone) for item in items]
+        holds = bool(answers) and all(answers) if rule.get("items") == "all" else any(answers)
     return not holds if positive else holds
 
 

@@ -29,14 +29,15 @@ def ask(key: str, operator: str, value: Any = None, **more: Any) -> dict[str, An
 def test_a_draft_is_counted_whole_by_rule_and_as_a_funnel(people: None) -> None:
     found = count({"match": "all", "rules": [ask("number", "greater_than", 0), ask("name", "exists")]})
     assert (found.everyone, found.matching) == (4, 1)
-    assert [(leaf.alone, leaf.left, leaf.without_value) for leaf in found.leaves] == [(2, 2, None), (3, 1, None)]
+    assert [(leaf.alone, leaf.without_value) for leaf in found.leaves] == [(2, None), (3, None)]
+    assert [step.people for step in found.funnel] == [2, 1]
     assert found.sentence.startswith("People whose ")
     assert len(found.sample) == 1
 
 
-def test_any_of_the_rules_has_no_funnel(people: None) -> None:
+def test_the_funnel_of_any_of_the_rules_widens(people: None) -> None:
     found = count({"match": "any", "rules": [ask("number", "equals", 0), ask("number", "equals", 7)]})
-    assert (found.matching, [leaf.left for leaf in found.leaves]) == (2, [None, None])
+    assert (found.matching, [step.people for step in found.funnel]) == (2, [1, 2])
 
 
 def test_a_negative_rule_says_that_it_takes_those_without_a_value(people: None) -> None:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from core.accounts.actors import SYSTEM
 from core.work.models import UNFINISHED, Work
-from groups import boundaries, membership, recalculation
+from groups import boundaries, locks, membership, recalculation
 from groups.definitions import define_many
 from groups.groups_store import update_rules
 from groups.models import Group
@@ -128,12 +128,12 @@ def test_a_batch_waits_for_a_slice_and_sees_what_it_did(
             refresh(alice, ltv)
 
     with transaction.atomic():
-        locked = membership.lock(group.pk)
+        locked = locks.lock(group.pk)
         assert locked is not None
         leaving = run(leave)
         wait_until(somebody_waits_for_a_lock, what="the batch waits for the slice")
-        definition = define_many([(group.pk, locked[0], locked[1])])[0]
-        membership.recalculate_range(definition, after=None, until=None, now=locked[2])
+        definition = define_many([(group.pk, locked.version, locked.rules)])[0]
+        membership.recalculate_range(definition, [], after=None, until=None, now=locked.now)
         assert members(group) == {alice}
     leaving.result(timeout=10)
     assert members(group) == set() == logged(group)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from core.lib.errors import InvalidInput
-from groups.sentence import say_tree
 from groups.reading import MAX_LEAVES, read_tree, write_tree
+from groups.sentence import say_tree
 from tests.groups.test_operators import RULES
 
 
