@@ -113,7 +113,7 @@ def refresh(
     `created`. The caller has locked the profiles. A handful of statements, however many profiles and groups there are.
     """
     events = list(happened)
-    if not profile_ids and not events:
+    if not events and not (profile_ids and (created or changed_rules)):
         return 0
     held = locks.hold_concerned(
         rule_ids=changed_rules,

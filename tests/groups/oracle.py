@@ -76,7 +76,7 @@ def _did(rule: Mapping[str, Any], being: Being, *, now: datetime, zone: ZoneInfo
         for type_name, at, payload in being.events
     )
     wanted = rule.get("value", 0)
-    answers = {
+    answers: dict[str, bool] = {
         "did": count >= 1,
         "did_not": count == 0,
         "at_least": count >= wanted,

@@ -46,7 +46,8 @@ def recalculate_all() -> None:
     """Work until nothing waits."""
     while Work.objects.filter(kind="group", state__in=UNFINISHED).exists():
         recalculate_some()
-        failed = Work.objects.filter(kind="group").exclude(error="").values_list("error", flat=True).first()
+        waiting = Work.objects.filter(kind="group", state__in=UNFINISHED)
+        failed = waiting.exclude(error="").values_list("error", flat=True).first()
         assert failed is None, failed
 
 

@@ -11,6 +11,9 @@ import os
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -186,16 +189,17 @@ def _compare_explanations(world: World) -> int:
                 asked = _at(tree, reason.path)
                 assert reason.holds is world.holds(asked, guid, being, inside, now=world.now), asked
                 cases += 1
-            _check_foreseen(
-                world,
-                tree,
-                found,
-                lambda at, tree=tree, guid=guid, being=being: world.holds(tree, guid, being, inside, now=at),
-            )
+            _check_foreseen(world, tree, found, partial(_holds_at, world, tree, guid, inside))
     return cases
 
 
-def _check_foreseen(world: World, tree: dict, found: Explanation, holds_at: Callable[[datetime], bool]) -> None:
+def _holds_at(world: World, tree: dict[str, Any], guid: UUID, inside: dict[int, set[UUID]], moment: datetime) -> bool:
+    return world.holds(tree, guid, world.people[guid], inside, now=moment)
+
+
+def _check_foreseen(
+    world: World, tree: dict[str, Any], found: Explanation, holds_at: Callable[[datetime], bool]
+) -> None:
     """What is foreseen comes true at that very moment, and nothing turns round before."""
     if found.flips_at is not None:
         assert holds_at(found.flips_at) is not found.holds, tree
@@ -207,7 +211,7 @@ def _check_foreseen(world: World, tree: dict, found: Explanation, holds_at: Call
             assert holds_at(moment) is found.holds, tree
 
 
-def _at(tree: dict, path: str) -> dict:
+def _at(tree: dict[str, Any], path: str) -> dict:
     for place in path.split("."):
         tree = tree["rules"][int(place)]
     return tree

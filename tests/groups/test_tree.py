@@ -9,6 +9,7 @@ import pytest
 from core.lib.errors import InvalidInput
 from groups.reading import MAX_LEAVES, read_tree, write_tree
 from groups.sentence import say_tree
+from groups.tree import Leaf
 from tests.groups.test_operators import RULES
 
 
@@ -28,11 +29,47 @@ def tree(*rules: Any, match: str = "all") -> dict[str, Any]:
         (None, "rules", "Rules are an object"),
         ([], "rules", "Rules are an object"),
         (tree(), "rules", "Add at least one rule"),
-        (tree(leaf("the_string", "exists"), match="none"), "rules.match", '"all" or "any"'),
+        (tree(leaf("the_string", "exists"), match="most"), "rules.match", '"all", "any" or "none"'),
         (tree("ltv > 0"), "rules.0", "A rule is an object"),
-        (tree(tree(leaf("the_string", "exists"))), "rules.0", "put them side by side"),
-        (tree({"event": "order", "times": 3}), "rules.0", "A rule asks about a property; it cannot have event, times"),
-        (tree({"group": 3}), "rules.0", "it cannot have group"),
+        (tree(tree(tree(tree(tree(tree(leaf("the_string", "exists"))))))), "rules.0.0.0.0.0", "nested 5 deep"),
+        (tree(tree()), "rules.0", "Add at least one rule"),
+        (tree(tree(leaf("the_float", "equals", value="x"))), "rules.0.0.value", "is not"),
+        ({**tree(leaf("the_string", "exists")), "name": "x"}, "rules", "cannot have name"),
+        (tree({"property": "the_string", "operator": "exists", "event": "order"}), "rules.0", "cannot have event"),
+        (tree({"event": "order", "times": 3}), "rules.0", "A rule about an event cannot have times"),
+        (tree({"event": "", "operator": "did"}), "rules.0.event", "Say which event"),
+        (tree({"event": "order", "operator": "often"}), "rules.0.operator", "did, did_not, at_least"),
+        (tree({"event": "order", "operator": ["did"]}), "rules.0.operator", "did, did_not, at_least"),
+        (tree({"event": "order", "operator": "did", "value": 2}), "rules.0.value", "takes no number"),
+        (tree({"event": "order", "operator": "at_least"}), "rules.0.value", "whole number from 1"),
+        (tree({"event": "order", "operator": "at_least", "value": 0}), "rules.0.value", "whole number from 1"),
+        (tree({"event": "order", "operator": "at_most", "value": -1}), "rules.0.value", "whole number from 0"),
+        (tree({"event": "order", "operator": "did", "within": "a week"}), "rules.0.within", '{"amount": 7'),
+        (tree({"event": "order", "operator": "did", "where": {}}), "rules.0.where", "list of at most 10"),
+        (
+            tree({"event": "order", "operator": "did", "where": [{"key": "total", "type": "date"}]}),
+            "rules.0.where.0.type",
+            "text, number, boolean",
+        ),
+        (
+            tree({"event": "o", "operator": "did", "where": [{"key": "t", "operator": "greater_than", "value": 1}]}),
+            "rules.0.where.0.operator",
+            "t (string) can be asked",
+        ),
+        (
+            tree({"event": "o", "operator": "did", "where": [{"operator": "exists"}]}),
+            "rules.0.where.0.key",
+            "which key",
+        ),
+        (tree({"group": 3, "operator": "in"}), "rules.0.group", "There is no group 3"),
+        (tree({"group": None, "operator": "in"}), "rules.0.group", "Choose a group"),
+        (tree({"group": 7, "operator": "near"}), "rules.0.operator", "in, not_in"),
+        (tree({"profile": "shoe_size", "operator": "exists"}), "rules.0.profile", "created_at, updated_at, guid"),
+        (tree({"profile": "guid", "operator": "contains", "value": "a"}), "rules.0.operator", "equals"),
+        (tree({"profile": "created_at", "operator": "exists"}), "rules.0.operator", "can be asked"),
+        (tree(leaf("many_string", "equals", value="a", items="some")), "rules.0.items", '"any" or "all"'),
+        (tree(leaf("the_string", "equals", value="a", items="all")), "rules.0.items", "no meaning"),
+        (tree(leaf("many_string", "does_not_equal", value="a", items="all")), "rules.0.items", "no meaning"),
         (tree({}), "rules.0.property", "Choose a property"),
         (tree(leaf("shoe_size", "exists")), "rules.0.property", "There is no property shoe_size"),
         (tree(leaf("the_integer", "contains", value="1")), "rules.0.operator", "can be asked: equals"),
@@ -89,7 +126,7 @@ def test_rules_that_cannot_be_used_are_refused_at_their_place_in_clear_words(
         assert write_tree(rules) == rules
         return
     with pytest.raises(InvalidInput) as refused:
-        read_tree(rules, by_key=RULES)
+        read_tree(rules, by_key=RULES, groups={7: "VIPs"})
     assert words in refused.value.fields[place]
     assert words in refused.value.message
 
@@ -111,7 +148,11 @@ def test_values_are_read_as_values_of_that_type_always_are() -> None:
         ),
         by_key=RULES,
     )
-    assert [each.argument for each in node.leaves()] == ["alice@example.com", "+14155550132", 9007199254740993]
+    assert [each.argument for each in node.leaves() if isinstance(each, Leaf)] == [
+        "alice@example.com",
+        "+14155550132",
+        9007199254740993,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +183,36 @@ def test_values_are_read_as_values_of_that_type_always_are() -> None:
         (tree(leaf("many_string", "does_not_contain", value="a")), "People for whom none of many_string contains “a”."),
         (tree(leaf("many_integer", "less_than", value=3)), "People for whom one of many_integer is less than 3."),
         (tree(leaf("the_boolean", "is_true")), "People whose the_boolean is true."),
+        (
+            tree(leaf("many_integer", "less_than", value=3, items="all"), {"group": 7, "operator": "not_in"}),
+            "People for whom every one of many_integer is less than 3 and who are not in VIPs.",
+        ),
+        (
+            tree(
+                tree(leaf("the_string", "exists"), leaf("the_float", "exists"), match="any"),
+                tree({"group": 7, "operator": "in"}, match="none"),
+            ),
+            "People (whose the_string exists or whose the_float exists) and for whom this does not hold: (who are in VIPs).",
+        ),
+        (
+            tree(
+                {
+                    "event": "Purchase",
+                    "operator": "at_least",
+                    "value": 2,
+                    "within": {"amount": 30, "unit": "days"},
+                    "where": [{"key": "total", "type": "number", "operator": "greater_than", "value": 10}],
+                }
+            ),
+            "People who did Purchase at least twice where total is greater than 10 in the past 30 days.",
+        ),
+        (tree({"event": "Purchase", "operator": "did_not"}), "People who did not do Purchase."),
+        (tree({"event": "Cart", "operator": "at_most", "value": 1}), "People who did Cart at most once."),
+        (
+            tree({"profile": "created_at", "operator": "in_the_past", "value": {"amount": 1, "unit": "weeks"}}),
+            "People whose Created is in the past 1 week.",
+        ),
     ],
 )
 def test_rules_are_said_in_one_english_sentence(rules: dict[str, Any], sentence: str) -> None:
-    assert say_tree(read_tree(rules, by_key=RULES)) == sentence
+    assert say_tree(read_tree(rules, by_key=RULES, groups={7: "VIPs"})) == sentence
