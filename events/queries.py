@@ -40,6 +40,20 @@ def latest_of(profile_ids: Sequence[UUID]) -> dict[UUID, Latest]:
         return {row[0]: Latest(row[1], row[2]) for row in cursor.fetchall()}
 
 
+def known_types(*, limit: int) -> list[str]:
+    """The types of events there are, by name; one step along the index for each of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "with recursive known(type) as ("
+            " (select type from event order by type limit 1)"
+            " union all select (select e.type from event e where e.type > k.type order by e.type limit 1)"
+            " from known k where k.type is not null)"
+            " select type from known where type is not null limit %s",
+            [limit],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
 def of_profile(profile_id: UUID, *, limit: int) -> list[Event]:
     """The newest events of one profile."""
     return list(Event.objects.filter(profile_id=profile_id).order_by("-id")[:limit])

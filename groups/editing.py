@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import secrets
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,24 +17,18 @@ from core.lib.errors import InvalidInput, Refused
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import read_guid
 from core.ui.wording import plural
-from groups import builder, groups_store, queries
+from events import queries as event_queries
+from groups import builder, groups_store, queries, streaming
 from groups.builder import Draft
-from groups.counting import Counted, LeafCount, Step, count
+from groups.counting import count
 from groups.forms import ListForm, NameForm, OneForm
 from groups.models import Group, GroupKind
-from profiles import queries as people_queries
+from groups.reading import MATCHES, PAYLOAD_TYPES
+from groups.streaming import Live
 from profiles import ruleset
 from profiles.finding import Found, find_by_lines
 
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What the rules would take now, or why that is not known. `steps` are the funnel: a rule, and how many go."""
-
-    counted: Counted | None = None
-    problem: str = ""
-    people: Sequence[people_queries.Person] = ()
-    steps: Sequence[tuple[Step, int]] = ()
+_EVENT_TYPES = 100  # that are offered; others can be written
 
 
 @require_http_methods(["GET", "POST"])
@@ -154,18 +147,9 @@ def remove_one(request: HttpRequest, group_id: int) -> HttpResponse:
 
 
 def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
-    by_key = ruleset.load().by_key
     do = request.POST.get("do", "save") if request.method == "POST" else "show"
-    if do == "show":
-        saved = group.rules if group is not None else None
-        draft = builder.draft_of(saved, by_key=by_key) if saved else builder.empty_draft()
-        name = group.name if group is not None else ""
-    else:
-        draft, name = builder.read_draft(request.POST, by_key=by_key), request.POST.get("name", "")
-    if do == "add":
-        draft = draft.added()
-    elif do.startswith("remove-") and do.removeprefix("remove-").isdecimal():
-        draft = draft.without(int(do.removeprefix("remove-")))
+    draft, name = _read(request, group)
+    draft = builder.change(draft, do)
     form = NameForm(request.POST if do == "save" else None, initial={"name": name})
     if do == "save" and form.is_valid():
         try:
@@ -181,14 +165,19 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
             groups_store.check_rules(draft.tree())
         except InvalidInput as error:
             draft = draft.with_problems(_of_rules(error))
-    live = _count(draft)
+    live = _count(draft) if do == "count" else Live()
+    leaves = {leaf.path: leaf for leaf in live.counted.leaves} if live.counted is not None else {}
     context = {
         "form": form,
         "group": group,
         "draft": draft,
-        "rows": [(row, _leaf(live, row.place)) for row in draft.rows],
-        "oob": ",".join(f"#num-{row.place},#none-{row.place}" for row in draft.rows),
-        "properties": builder.properties(by_key.values()),
+        "draft_name": request.POST.get("draft") or secrets.token_urlsafe(12),
+        "counted": {row.id: leaves.get(".".join(row.place)) for row in draft.rows},
+        "subjects": builder.subjects(ruleset.load().by_key.values()),
+        "groups": [(str(pk), name) for pk, name in queries.names_of_others(group).items()],
+        "event_types": event_queries.known_types(limit=_EVENT_TYPES),
+        "payload_types": tuple(PAYLOAD_TYPES),
+        "matches": MATCHES,
         "units": builder.units(),
         "live": live,
     }
@@ -196,6 +185,27 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
     if do == "save":
         response.status_code = 422
     return response
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def count_draft(request: HttpRequest) -> StreamingHttpResponse:
+    """The numbers of a draft as they are found: lines of JSON, each with a place on the page and its new content."""
+    draft = builder.read_draft(request.POST, by_key=ruleset.load().by_key, groups=queries.names_of_others(None))
+    lines = streaming.say(draft, name=request.POST.get("draft", ""))
+    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
+    response["X-Accel-Buffering"] = "no"  # a proxy that collects the lines would make them late
+    return response
+
+
+def _read(request: HttpRequest, group: Group | None) -> tuple[Draft, str]:
+    """The draft and the name as they were sent, or as they are saved."""
+    by_key, others = ruleset.load().by_key, queries.names_of_others(group)
+    if request.method == "POST":
+        return builder.read_draft(request.POST, by_key=by_key, groups=others), request.POST.get("name", "")
+    if group is None or not group.rules:
+        return builder.empty_draft(), ""
+    return builder.draft_of(group.rules, by_key=by_key, groups=others), group.name
 
 
 def _of_rules(error: InvalidInput | Refused) -> dict[str, str]:
@@ -213,26 +223,16 @@ def _save(request: HttpRequest, group: Group | None, name: str, draft: Draft) ->
 
 
 def _count(draft: Draft) -> Live:
+    """Everything at once, for pages without script."""
     if draft.is_empty:
         return Live()
     try:
         counted = count(draft.tree())
     except InvalidInput:
-        return Live(problem="The count appears as soon as every rule is complete.")
+        return Live(problem=streaming.INCOMPLETE)
     except Refused as error:
         return Live(problem=error.message)
-    known = people_queries.rules_in_use()
-    before, steps = counted.everyone, []
-    for step in counted.funnel if draft.match == "all" else ():
-        steps.append((step, before - step.people))
-        before = step.people
-    people = people_queries.name_people(people_queries.by_ids(counted.sample), known)
-    return Live(counted, people=people, steps=steps)
-
-
-def _leaf(live: Live, place: int) -> LeafCount | None:
-    leaves = live.counted.leaves if live.counted is not None else ()
-    return leaves[place] if place < len(leaves) else None
+    return streaming.show(counted, draft)
 
 
 def _said(act: str, moved: int, found: Found) -> str:

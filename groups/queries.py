@@ -74,6 +74,12 @@ def count_members(group_ids: Iterable[int]) -> dict[int, int]:
     return dict(members.annotate(size=Count("profile_id")).values_list("group_id", "size"))
 
 
+def names_of_others(group: Group | None) -> dict[int, str]:
+    """The groups that a group may ask about, by id, in the order of their names."""
+    others = Group.objects.all() if group is None else Group.objects.exclude(pk=group.pk)
+    return dict(others.order_by("name").values_list("pk", "name"))
+
+
 def count_groups() -> int:
     """How many groups there are."""
     return Group.objects.count()

@@ -10,6 +10,7 @@ app_name = "groups"
 urlpatterns = [
     path("", views.list_groups, name="list"),
     path("new/", editing.create_calculated, name="create"),
+    path("count/", editing.count_draft, name="count"),
     path("new/manual/", editing.create_manual, name="create_manual"),
     path("<int:group_id>/", views.show_group, name="show"),
     path("<int:group_id>/log/", views.show_log, name="log"),

@@ -13,6 +13,8 @@ from typing import Any
 
 from django.db import connection
 
+from core.ui.wording import rounded
+
 MOST_COST = 30_000.0  # in the planner's units, for all questions together: well below 100 ms
 
 
@@ -46,7 +48,7 @@ def count(questions: Mapping[str, Question]) -> dict[str, Count]:
             cheap[name] = questions[name]
     exact = _count_exactly(cheap)
     return {
-        name: exact[name] if name in exact else Count(all=_rounded(estimates[name][0]), exact=False)
+        name: exact[name] if name in exact else Count(all=rounded(estimates[name][0]), exact=False)
         for name in questions
     }
 
@@ -80,10 +82,3 @@ def _count_exactly(questions: Mapping[str, Question]) -> dict[str, Count]:
 
 def _params(questions: Mapping[str, Question]) -> list[Any]:
     return [value for question in questions.values() for value in question.params]
-
-
-def _rounded(number: int) -> int:
-    """Two significant digits: an estimate should not look like a count."""
-    digits = len(str(number))
-    step: int = 10 ** max(0, digits - 2)
-    return round(number / step) * step

@@ -14,6 +14,12 @@ _WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
+def rounded(value: int) -> int:
+    """To two significant digits."""
+    step: int = 10 ** max(0, len(str(value)) - 2)
+    return round(value / step) * step
+
+
 def number(value: float | None) -> str:
     """12486 -> "12,486"; a true minus sign; at most two decimals."""
     if value is None:

@@ -42,6 +42,7 @@ PAGES: dict[str, Role] = {
     "properties:delete": EDITOR,
     "groups:list": VIEWER,
     "groups:create": EDITOR,
+    "groups:count": EDITOR,
     "groups:create_manual": EDITOR,
     "groups:show": VIEWER,
     "groups:log": VIEWER,

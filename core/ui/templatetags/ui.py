@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -53,6 +53,18 @@ def status(state: str, word: str) -> SafeString:
 def number(value: float | None) -> str:
     """12486 -> 12,486."""
     return wording.number(value)
+
+
+@register.filter
+def roughly(value: int) -> str:
+    """12486 -> 12,000: an estimate should not look like a count."""
+    return wording.number(wording.rounded(value))
+
+
+@register.filter
+def at(found: Mapping[str, Any], key: str) -> Any:
+    """The entry of a mapping, or None."""
+    return found.get(key)
 
 
 @register.filter
