@@ -24,11 +24,11 @@ WHERE = "where"
 _NUMBERS = ("integer", "float")
 _SPECIAL = {"group:": "group", "event:": "event"}  # what the first field says beside properties and fields
 _EVENT_WORDS = {
-    "did": "at least once",
-    "did_not": "never",
-    "at_least": "at least … times",
-    "at_most": "at most … times",
-    "exactly": "exactly … times",
+    "did": "happened",
+    "did_not": "did not happen",
+    "at_least": "at least",
+    "at_most": "at most",
+    "exactly": "exactly",
 }
 _GROUP_WORDS = {"in": "is in", "not_in": "is not in"}
 
@@ -531,7 +531,9 @@ def _whole(text: str) -> int | str:
 
 
 def _read_value(text: str, row: Row) -> Any:
-    """Numbers as numbers, so that saving what was loaded changes nothing; the rest as it was typed."""
+    """Numbers and booleans as such, so that saving what was loaded changes nothing; the rest as it was typed."""
+    if row.type == "boolean":
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
     if row.type not in _NUMBERS:
         return text
     for parse in (parse_integer, parse_float):

@@ -50,7 +50,8 @@ def show(counted: Counted, draft: Draft) -> Live:
     before, steps = 0 if draft.root.match == "any" else counted.everyone, []
     for step in counted.funnel:
         moved, before = step.people - before, step.people
-        steps.append((step, f"{number(moved)} more" if moved > 0 else f"{number(-moved)} fewer"))
+        said = f"{number(moved)} more" if moved > 0 else f"{number(-moved)} fewer" if moved else "just as many"
+        steps.append((step, said))
     people = queries.name_people(queries.by_ids(counted.sample), queries.rules_in_use())
     return Live(counted.sentence, matched=counted, counted=counted, people=people, steps=steps)
 

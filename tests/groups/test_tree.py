@@ -189,10 +189,10 @@ def test_values_are_read_as_values_of_that_type_always_are() -> None:
         ),
         (
             tree(
-                tree(leaf("the_string", "exists"), leaf("the_float", "exists"), match="any"),
+                tree(leaf("the_url", "exists"), leaf("the_url", "exists"), match="any"),
                 tree({"group": 7, "operator": "in"}, match="none"),
             ),
-            "People (whose the_string exists or whose the_float exists) and for whom this does not hold: (who are in VIPs).",
+            "People (whose the_url exists or whose the_url exists) and for whom this does not hold: (who are in VIPs).",
         ),
         (
             tree(

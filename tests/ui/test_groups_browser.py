@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -121,6 +124,88 @@ def test_a_group_is_made_with_the_keyboard_alone(live_server: LiveServer, browse
         expect(page.get_by_role("heading", level=1)).to_have_text("Spenders")
     asked = {"property": "ltv", "operator": "greater_than_or_equal", "value": 100}
     assert Group.objects.get().rules == {"match": "all", "rules": [asked]}
+
+
+def test_nested_rules_of_every_kind_are_made_with_the_keyboard_alone(
+    live_server: LiveServer, browser: Browser, axe_source: str, people: None
+) -> None:
+    vips = create_group("VIPs", kind="manual", actor=SYSTEM)
+    take(
+        *[
+            event({"email": "alice@example.com", "total": total}, type="Purchase", at=timezone.now())
+            for total in (12, 30, 3)
+        ]
+    )
+
+    def tab_to(label: str) -> None:
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            active = "document.activeElement.ariaLabel ?? document.activeElement.textContent"
+            if page.evaluate(active).strip() == label:
+                return
+        raise AssertionError(f"{label} is not reached")
+
+    def choose(label: str, text: str) -> None:
+        """The first letters choose in a list; where other fields follow from it, the row comes anew."""
+        tab_to(label)
+        if label.startswith("Group"):
+            page.keyboard.type(text)
+        else:
+            with page.expect_response("**/groups/new/"):
+                page.keyboard.type(text)
+        wait_for_htmx(page)
+        expect(page.get_by_label(label, exact=True).locator("option:checked")).to_have_text(re.compile(f"^{text}"))
+
+    def press(label: str, lands_on: str) -> None:
+        tab_to(label)
+        page.keyboard.press("Enter")
+        expect(page.get_by_label(lands_on, exact=True)).to_be_focused()
+        wait_for_htmx(page)
+        page.keyboard.press("Shift+Tab")
+
+    with signed_in(browser, live_server) as page:
+        page.goto(f"{live_server.url}/groups/new/")
+        page.get_by_label("Name", exact=True).focus()
+        page.keyboard.type("Good customers")
+        choose("Property of rule 1", "Lifetime")
+        choose("How rule 1 compares", "is greater than")
+        tab_to("Value of rule 1")
+        page.keyboard.type("100")
+        press("Add a block of rules", "Property of rule 2.1")
+        choose("Property of rule 2.1", "First name")
+        tab_to("Value of rule 2.1")
+        page.keyboard.type("Alice")
+        press("Add a block of rules to block 2", "Property of rule 2.2.1")
+        choose("Property of rule 2.2.1", "Another group")
+        choose("Group of rule 2.2.1", "VIPs")
+        press("Add a rule", "Property of rule 3")
+        choose("Property of rule 3", "Something they did")
+        tab_to("Event of rule 3")
+        page.keyboard.type("Purchase")
+        choose("How rule 3 compares", "at least")
+        tab_to("How often, rule 3")
+        page.keyboard.type("2")
+        choose("When, rule 3", "in the past")
+        tab_to("How many, rule 3")
+        page.keyboard.type("30")
+        press("Ask about what it carried of rule 3", "Key of condition 1 of rule 3")
+        tab_to("Key of condition 1 of rule 3")
+        page.keyboard.type("total")
+        choose("Kind of condition 1 of rule 3", "number")
+        choose("How condition 1 of rule 3 compares", "is greater than")
+        tab_to("Value of condition 1 of rule 3")
+        page.keyboard.type("10")
+        live = page.locator("#live")
+        expect(live).to_contain_text("1 person matches")
+        expect(live).to_contain_text("did Purchase at least twice where total is greater than 10 in the past 30 days")
+        expect(page.get_by_role("status")).to_have_text("1 person matches of 3.")
+        assert find_faults(page, axe_source) == []
+        page.get_by_label("Name", exact=True).press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Good customers")
+    rules = Group.objects.get(name="Good customers").rules
+    assert rules is not None
+    assert rules["rules"][1]["rules"][1] == {"match": "any", "rules": [{"group": vips.pk, "operator": "in"}]}
+    assert rules["rules"][2]["where"] == [{"key": "total", "type": "number", "operator": "greater_than", "value": 10}]
 
 
 def test_rows_are_taken_away_and_any_of_them_may_be_enough(
