@@ -7,7 +7,7 @@ The answers are those of `groups/compile.py`: the same SQL that decides membersh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -71,9 +71,21 @@ class Branch:
     parts: tuple[Branch | Reason, ...]
 
     @property
+    def is_branch(self) -> bool:
+        """Branches and reasons stand side by side in a template."""
+        return True
+
+    @property
     def is_met(self) -> bool:
         """Whether the answer is the one that helps."""
         return self.holds is self.wanted
+
+    def branches(self) -> Iterator[Branch]:
+        """This node and every one below, in order."""
+        yield self
+        for part in self.parts:
+            if isinstance(part, Branch):
+                yield from part.branches()
 
     def reasons(self) -> Iterator[Reason]:
         """Every rule below, in order."""
@@ -107,6 +119,11 @@ class Explanation:
         """Every rule, in order."""
         return tuple(self.root.reasons())
 
+    @property
+    def blocks(self) -> tuple[Branch, ...]:
+        """Every node, the outermost first."""
+        return tuple(self.root.branches())
+
 
 def explain(profile: Profile, groups: Iterable[Group], *, now: datetime) -> dict[int, Explanation]:
     """The explanation of each calculated group, by its id. Groups that cannot be read are left out."""
@@ -123,10 +140,12 @@ def explain(profile: Profile, groups: Iterable[Group], *, now: datetime) -> dict
     if not answers:
         return {}
     times = person.times_of([leaf for _, leaf in leaves if isinstance(leaf, EventLeaf)])
-    joined = person.joined({leaf.group_id for _, leaf in leaves if isinstance(leaf, GroupLeaf)})
+    read = {leaf.group_id for _, leaf in leaves if isinstance(leaf, GroupLeaf)}
+    joined = person.joined(read)
+    names = dict(Group.objects.filter(pk__in=read).values_list("pk", "name")) if read else {}
     flips = foresee(definitions, profile, times, answers, ask=person.answer, now=now)
     return {
-        each.group_id: _Explaining(profile, answers[each.group_id], times, joined, each.zone, now).explain(
+        each.group_id: _Explaining(profile, answers[each.group_id], times, joined, names, each.zone, now).explain(
             each, flips.get(each.group_id)
         )
         for each in definitions
@@ -193,6 +212,7 @@ class _Explaining:
     answers: Mapping[str, bool]
     times: Mapping[EventLeaf, list[datetime]]
     joined: Mapping[int, datetime]
+    names: Mapping[int, str]
     zone: ZoneInfo
     now: datetime
 
@@ -222,6 +242,8 @@ class _Explaining:
 
     def _reason(self, leaf: AnyLeaf, *, wanted: bool, is_settled: bool) -> Reason:
         holds = self.answers[leaf.path]
+        if isinstance(leaf, GroupLeaf):  # the cached tree knows no names
+            leaf = replace(leaf, name=self.names.get(leaf.group_id, ""))
         kind, key, label, value, at, cause = self._evidence(leaf)
         return Reason(
             path=leaf.path,

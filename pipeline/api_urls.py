@@ -16,5 +16,6 @@ urlpatterns = [
     path("api/v1/profiles/<uuid:guid>/changes/", profiles_api.Changes.as_view(), name="changes"),
     path("api/v1/profiles/<uuid:guid>/events/", profiles_api.EventsOfProfile.as_view(), name="profile_events"),
     path("api/v1/profiles/<uuid:guid>/groups/", profiles_api.GroupsOfProfile.as_view(), name="profile_groups"),
+    path("api/v1/profiles/<uuid:guid>/groups/<int:group_id>/", profiles_api.WhyInGroup.as_view(), name="profile_group"),
     path("api/v1/profiles/<uuid:guid>/moves/", profiles_api.MovesOfProfile.as_view(), name="profile_moves"),
 ]

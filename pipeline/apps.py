@@ -2,8 +2,15 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from core.ui import slots
+from core.ui.slots import Slot
+
 
 class PipelineConfig(AppConfig):
     name = "pipeline"
     label = "pipeline"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """A group's page answers why someone is in it."""
+        slots.register(Slot("group", "Why is someone in it, or not?", "profiles:why", order=1))

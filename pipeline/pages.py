@@ -12,13 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.ui.causes import Cause
-from core.ui.wording import relative, value_text
+from core.ui.wording import value_text
 from events import queries as event_queries
 from events.models import Event, EventState, SourceKind
 from groups import pages as group_pages
-from groups.explaining import Explanation, Reason, explain
 from groups.models import Group, GroupKind, GroupMembershipChange
 from groups.pages import Joined
+from pipeline.why import Why, explain_groups
 from profiles import queries
 from profiles.models import Profile, ProfileChange, ProfilePropertyRule
 from profiles.queries import Line, Person
@@ -36,37 +36,6 @@ class Row:
     groups: Sequence[Joined]
     more_groups: int
     last_event: event_queries.Latest | None
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """One group and why a person is in it, or not. `reasons` are (the rule, the value with its source)."""
-
-    group: Group
-    joined_at: datetime | None
-    explanation: Explanation | None
-    reasons: Sequence[tuple[Reason, str]] = ()
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether membership does not follow the rules yet; it does in a moment."""
-        return self.explanation is not None and self.explanation.holds != (self.joined_at is not None)
-
-    @property
-    def flips(self) -> str:
-        """When time alone makes them leave or join: "on 12 January", "in 5 h"."""
-        at = self.explanation.flips_at if self.explanation is not None else None
-        if at is None:
-            return ""
-        local, today = timezone.localtime(at), timezone.localdate()
-        if (local.date() - today).days <= 1:
-            return relative(at)
-        return f"on {local.day} {local:%B}" if local.year == today.year else f"on {local.day} {local:%B %Y}"
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The properties it asks about, each once."""
-        return list(dict.fromkeys(reason.label for reason, _ in self.reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +103,7 @@ def rows_of(profiles: Sequence[Profile], rules: Sequence[ProfilePropertyRule]) -
 def groups_of_person(profile: Profile, lines: Sequence[Line], named: Mapping[str, Cause]) -> GroupsOfPerson:
     """Every group with its reasons for this person, with a handful of statements, whatever their number."""
     groups = group_pages.groups_for(profile.pk, limit=MOST_GROUPS)
-    explained = explain(profile, [group for group, _ in groups], now=timezone.now())
-    known = {line.rule.key: _in_words(line, named) for line in lines}
-    whys = [
-        Why(group, joined_at, explained.get(group.pk), _reasons(explained.get(group.pk), known))
-        for group, joined_at in groups
-    ]
+    whys = explain_groups(profile, groups, lines, named)
     outside = [why for why in whys if why.joined_at is None and why.explanation is not None]
     outside.sort(key=lambda why: why.explanation.missing if why.explanation else 0)
     return GroupsOfPerson(
@@ -148,20 +112,6 @@ def groups_of_person(profile: Profile, lines: Sequence[Line], named: Mapping[str
         manual=[why.group for why in whys if why.joined_at is None and why.group.kind == GroupKind.MANUAL],
         names={group.pk: group.name for group, _ in groups},
     )
-
-
-def _reasons(explanation: Explanation | None, known: Mapping[str, str]) -> list[tuple[Reason, str]]:
-    reasons = explanation.reasons if explanation is not None else ()
-    return [(reason, known.get(reason.key, "")) for reason in reasons]
-
-
-def _in_words(line: Line, named: Mapping[str, Cause]) -> str:
-    """A value and where it came from, or why there is none."""
-    if line.rejected:
-        return f"“{line.rejected}” was rejected: {line.why}"
-    if not line.text:
-        return line.why
-    return f"{line.text}, from {named[line.cause].label if line.cause in named else line.source}"
 
 
 def read_history(profile: Profile) -> History:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.lib.errors import InvalidInput, NotFound
+from core.lib.errors import InvalidInput, NotFound, Refused
 from core.rest.endpoint import Endpoint, operation
 from core.rest.paging import answer_log, answer_page
 from core.rest.reading import PageQuery, read_query
 from events.models import Event
 from groups.api import MoveAnswer, find_group, show_moves
+from groups.explaining import Branch, Reason, explain
 from groups.models import GroupKind, GroupMember, GroupMembershipChange
 from groups.queries import groups_of
 from pipeline.api import EventAnswer, show_events
@@ -133,6 +137,84 @@ class GroupsOfProfile(Endpoint):
     def get(self, request: Request, guid: UUID) -> Response:
         """The groups they are in, by name."""
         return Response({"results": GroupOfProfile(groups_of(_find(guid).pk), many=True).data})
+
+
+class ReasonAnswer(serializers.Serializer[Reason]):
+    """One rule of a group, for one person."""
+
+    path = serializers.CharField(help_text="Its place among the rules, such as 0 or 0.2.")
+    kind = serializers.ChoiceField(["property", "profile", "group", "event"])
+    key = serializers.CharField(help_text="Of the property or field; the type of event; the number of the group.")
+    sentence = serializers.CharField()
+    holds = serializers.BooleanField()
+    wanted = serializers.BooleanField(help_text="The answer that helps them into the group.")
+    is_moot = serializers.BooleanField(help_text="Whether it does not matter that the answer is another.")
+    value = serializers.JSONField(
+        allow_null=True,
+        help_text="A property's or field's value; since when they are in a group; how often they did it.",
+    )
+    at = serializers.DateTimeField(
+        allow_null=True, help_text="When the value changed, they joined, or last did it; null where it never was."
+    )
+    cause = serializers.CharField(help_text="What set the value, where that is not the property's own source.")
+    short = serializers.CharField(help_text="How far a miss is, in words.")
+
+
+class BlockAnswer(serializers.Serializer[Branch]):
+    """A block of rules, for one person; the outermost one has no path."""
+
+    path = serializers.CharField()
+    match = serializers.ChoiceField(["all", "any", "none"])
+    holds = serializers.BooleanField()
+    wanted = serializers.BooleanField()
+
+
+class ExplanationAnswer(serializers.Serializer[Any]):
+    """Why one person is in one calculated group, or not."""
+
+    group_id = serializers.IntegerField()
+    is_member = serializers.BooleanField()
+    since = serializers.DateTimeField(allow_null=True)
+    holds = serializers.BooleanField(help_text="Whether the rules hold now; membership follows at once.")
+    missing = serializers.IntegerField(help_text="How many rules would have to turn round.")
+    nearest = serializers.CharField(help_text="Where that is one: what is missing.")
+    flips_at = serializers.DateTimeField(allow_null=True, help_text="When time alone turns the answer round.")
+    blocks = BlockAnswer(many=True)
+    reasons = ReasonAnswer(many=True)
+
+
+class WhyInGroup(Endpoint):
+    """Why one person is in one group, or not."""
+
+    required_scope = "profiles:read"
+
+    @operation("explain_group_of_profile", answers=ExplanationAnswer)
+    def get(self, request: Request, guid: UUID, group_id: int) -> Response:
+        """Each rule with its answer, the value that decides it, and when time alone changes it. 409: not calculated."""
+        profile, group = _find(guid), find_group(group_id)
+        explanation = explain(profile, [group], now=timezone.now()).get(group.pk)
+        if explanation is None:
+            raise Refused(f"{group.name} has no rules that could be explained.")
+        member = GroupMember.objects.filter(group=group, profile_id=profile.pk).first()
+        found = {
+            "group_id": group.pk,
+            "is_member": member is not None,
+            "since": member.created_at if member else None,
+            "holds": explanation.holds,
+            "missing": explanation.missing,
+            "nearest": explanation.nearest,
+            "flips_at": explanation.flips_at,
+            "blocks": explanation.blocks,
+            "reasons": [replace(each, value=_plain(each.value)) for each in explanation.reasons],
+        }
+        return Response(ExplanationAnswer(found).data)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, datetime):
+        return serializers.DateTimeField().to_representation(value)
+    return str(value) if isinstance(value, UUID) else value
 
 
 class MovesOfProfile(Endpoint):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pipeline import views
+from pipeline import views, why_views
 
 app_name = "profiles"
 urlpatterns = [
     path("", views.list_profiles, name="list"),
+    path("why/<int:group_id>/", why_views.show_why, name="why"),
     path("<uuid:guid>/", views.show_profile, name="show"),
     path("<uuid:guid>/changes/", views.show_changes, name="changes"),
     path("<uuid:guid>/refresh/", views.refresh_profile, name="refresh"),
