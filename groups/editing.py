@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from django.contrib import messages
 from django.db import transaction
@@ -23,10 +24,12 @@ from groups.builder import Draft
 from groups.counting import count
 from groups.forms import ListForm, NameForm, OneForm
 from groups.models import Group, GroupKind
+from groups.people_lists import values_of_csv
 from groups.reading import MATCHES, PAYLOAD_TYPES
 from groups.streaming import Live
+from profiles import queries as people_queries
 from profiles import ruleset
-from profiles.finding import Found, find_by_lines
+from profiles.finding import Found, find_by_lines, find_by_values
 
 _EVENT_TYPES = 100  # that are offered; others can be written
 
@@ -99,20 +102,28 @@ def recalculate(request: HttpRequest, group_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @role_required(Role.EDITOR)
 def add_list(request: HttpRequest, group_id: int) -> HttpResponse:
-    """A pasted list for a manual group; lines that name nobody are given back."""
+    """A list for a manual group, pasted or as a CSV; lines that name nobody are given back."""
     group = get_object_or_404(Group, pk=group_id)
-    form = ListForm(request.POST or None, initial={"act": "add"})
-    found, moved = None, 0
+    form = ListForm(request.POST or None, request.FILES or None, initial={"act": "add"})
+    context: dict[str, Any] = {"form": form, "group": group}
     if request.method == "POST" and form.is_valid():
         with form.catching():
-            found = find_by_lines(form.cleaned_data["lines"])
-            act = groups_store.add_members if form.cleaned_data["act"] == "add" else groups_store.remove_members
-            moved = act(group.pk, found.guids, actor=actor_of(request))
-            if not found.unmatched and not found.ambiguous:
-                return told(request, _said(form.cleaned_data["act"], moved, found), to=_address(group))
-    said = _said(form.cleaned_data["act"], moved, found) if found is not None and form.is_valid() else ""
-    left = "\n".join([*found.unmatched, *found.ambiguous]) if found is not None else ""
-    context = {"form": form, "group": group, "found": found if said else None, "said": said, "left": left}
+            act, values = form.cleaned_data["act"], _listed(form)
+            found = find_by_values(values)
+            is_trial = act == "replace" and form.cleaned_data["agreed"] != "yes"
+            joined, left = groups_store.move_members(
+                group.pk, found.guids, act=act, is_trial=is_trial, actor=actor_of(request)
+            )
+            said = _said(act, joined, left, found)
+            if is_trial:
+                context["asked"] = {"joined": joined, "left": left}
+                context["form"] = ListForm(initial={"lines": "\n".join(values), "act": act, "agreed": "yes"})
+            elif not found.unmatched and not found.ambiguous:
+                return told(request, said, to=_address(group))
+            else:
+                left_over = "\n".join([*found.unmatched, *found.ambiguous])
+                context |= {"found": found, "said": said, "left": left_over}
+                context["form"] = ListForm(initial={"lines": left_over, "act": "add"})
     return render_form(request, "groups/list_of_people.html", context)
 
 
@@ -235,12 +246,22 @@ def _count(draft: Draft) -> Live:
     return streaming.show(counted, draft)
 
 
-def _said(act: str, moved: int, found: Found) -> str:
-    there = len(found.guids) - moved
+def _listed(form: ListForm) -> list[str]:
+    """The values of a pasted list or a file."""
+    file = form.cleaned_data["file"]
+    if file is None:
+        return [line for line in form.cleaned_data["lines"].splitlines() if line.strip()]
+    return values_of_csv(file.read(), people_queries.rules_in_use())
+
+
+def _said(act: str, joined: int, left: int, found: Found) -> str:
+    if act == "replace":
+        return f"{plural(joined, 'person', 'people')} joined and {plural(left, 'person', 'people')} left."
+    there = len(found.guids) - joined - left
     if act == "add":
         already = f"; {there} {'was' if there == 1 else 'were'} in it already" if there else ""
-        return f"{plural(moved, 'person', 'people')} joined{already}."
-    return f"{plural(moved, 'person', 'people')} left{f'; {there} of them were not in it' if there else ''}."
+        return f"{plural(joined, 'person', 'people')} joined{already}."
+    return f"{plural(left, 'person', 'people')} left{f'; {there} of them were not in it' if there else ''}."
 
 
 def _address(group: Group) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 from django import forms
 
 from core.ui.forms import ProductForm
@@ -29,18 +32,52 @@ class OneForm(ProductForm):
 
 
 class ListForm(ProductForm):
-    """A pasted list of people."""
+    """A list of people, pasted or as a file. Replacing is done when it was said what that would change."""
 
     lines = forms.CharField(
         label="People",
+        required=False,
         widget=forms.Textarea(attrs={"rows": 10, "class": "is-code", "spellcheck": "false"}),
         help_text="One a line: an email address, another value that identifies someone, or a guid."
         f" At most {MOST_LINES:,} lines.",
-        error_messages={"required": "Write at least one line."},
+    )
+    file = forms.FileField(
+        label="Or a CSV",
+        required=False,
+        help_text="The column named like an identifying property is used, or else the first one.",
     )
     act = forms.ChoiceField(
         label="What to do with them",
-        choices=[("add", "Put them into the group"), ("remove", "Take them out of it")],
+        choices=[
+            ("add", "Put them into the group"),
+            ("remove", "Take them out of it"),
+            ("replace", "Make them its members, and nobody else"),
+        ],
         widget=forms.RadioSelect,
         initial="add",
     )
+    agreed = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def clean(self) -> dict[str, Any]:
+        """One of the two ways in."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if not cleaned.get("lines", "").strip() and not cleaned.get("file"):
+            self.add_error("lines", "Write at least one line, or choose a file.")
+        return cleaned
+
+
+class ValuesForm(ProductForm):
+    """Which values get a group of their own, and what the groups are called."""
+
+    property = forms.CharField(widget=forms.HiddenInput)
+    name = forms.CharField(
+        label="Name of each group", max_length=MAX_NAME, help_text="{value} stands for the value, in every name."
+    )
+    values = forms.MultipleChoiceField(
+        label="Values", widget=forms.CheckboxSelectMultiple, error_messages={"required": "Choose at least one value."}
+    )
+
+    def offer(self, choices: Sequence[tuple[str | None, str]]) -> None:
+        """The values to choose from, with their label."""
+        field = cast("forms.MultipleChoiceField", self.fields["values"])
+        field.choices = [(value, label) for value, label in choices if value is not None]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
@@ -188,6 +189,62 @@ def remove_members(group_id: int, profile_ids: Sequence[UUID], *, actor: Actor) 
     with transaction.atomic():
         locked = lock_manual(group_id)
         return membership.remove(group_id, profile_ids, followers=locked.followers, now=locked.now, cause=actor.cause)
+
+
+def move_members(
+    group_id: int, profile_ids: Sequence[UUID], *, act: str, is_trial: bool = False, actor: Actor
+) -> tuple[int, int]:
+    """Add, remove or replace the members of a manual group: how many joined and left; `is_trial` changes nothing.
+
+    `act` is add, remove or replace, which makes these profiles and nobody else its members.
+    """
+    with transaction.atomic():
+        locked = lock_manual(group_id)
+        given: Any = {"followers": locked.followers, "now": locked.now, "cause": actor.cause}
+        match act:
+            case "add":
+                moved = membership.add(group_id, profile_ids, **given), 0
+            case "remove":
+                moved = 0, membership.remove(group_id, profile_ids, **given)
+            case "replace":
+                moved = membership.replace(group_id, profile_ids, **given)
+            case _:
+                raise _invalid("act", "Say add, remove or replace.")
+        if is_trial:
+            transaction.set_rollback(True)
+    return moved
+
+
+def copy_group(group_id: int, *, name: str = "", actor: Actor) -> Group:
+    """Another group with the same rules, or of a manual one with the same members."""
+    with transaction.atomic():
+        group = _locked(group_id)
+        copied = name or _free_name(group.name)
+        if group.kind == GroupKind.CALCULATED:
+            return create_group(copied, kind=group.kind, rules=group.rules, actor=actor)
+        new = create_group(copied, kind=group.kind, actor=actor)
+        locked = lock_manual(new.pk)
+        inside = list(group.members.values_list("profile_id", flat=True))
+        membership.add(new.pk, inside, followers=locked.followers, now=locked.now, cause=actor.cause)
+        return new
+
+
+def create_groups(given: Sequence[tuple[str, Mapping[str, Any]]], *, actor: Actor) -> list[Group]:
+    """Several calculated groups at once, (name, rules) each: all of them, or none and InvalidInput."""
+    names = [_check_name(name).lower() for name, _ in given]
+    taken = Group.objects.annotate(lower=Lower("name")).filter(lower__in=names).values_list("name", flat=True)
+    if taken:
+        raise _invalid("name", f"There are already groups named {', '.join(sorted(taken))}.")
+    if len(set(names)) < len(names):
+        raise _invalid("name", "Two of these groups would have the same name: leave {value} in the name.")
+    with transaction.atomic():
+        return [create_group(name, kind=GroupKind.CALCULATED, rules=rules, actor=actor) for name, rules in given]
+
+
+def _free_name(name: str) -> str:
+    taken = set(Group.objects.filter(name__istartswith=name[: MAX_NAME - 15]).values_list(Lower("name"), flat=True))
+    options = (f"{name[: MAX_NAME - 15]} (copy{f' {number}' if number > 1 else ''})" for number in count(1))
+    return next(each for each in options if each.lower() not in taken)
 
 
 def lock_manual(group_id: int) -> Locked:

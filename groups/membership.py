@@ -97,6 +97,24 @@ select %s, profile_id, false, %s from gone
 returning profile_id
 """
 
+_REPLACE = """
+with wanted as materialized (
+    select guid from profile where guid = any(%s::uuid[]) and merged_into is null
+), gone as (
+    delete from group_member m
+     where m.group_id = %s and not exists (select from wanted where wanted.guid = m.profile_id)
+    returning m.profile_id
+), come as (
+    insert into group_member (group_id, profile_id, created_at)
+    select %s, guid, clock_timestamp() from wanted order by guid
+    on conflict do nothing
+    returning profile_id
+)
+insert into group_membership_change (group_id, profile_id, joined, cause)
+select %s, profile_id, true, %s from come union all select %s, profile_id, false, %s from gone
+returning profile_id, joined
+"""
+
 
 def refresh(
     profile_ids: Sequence[UUID],
@@ -205,6 +223,19 @@ def record_sizes(*, group_id: int | None = None) -> None:
             "  where group_size.size <> excluded.size",
             [str(project.current().time_zone), group_id is None, group_id],
         )
+
+
+def replace(
+    group_id: int, profile_ids: Sequence[UUID], *, followers: Sequence[Definition], now: datetime, cause: str
+) -> tuple[int, int]:
+    """Make these profiles, and nobody else, the members of a manual group: how many joined and left. Locks are held."""
+    guids = _array(guid.hex for guid in profile_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(_REPLACE, [guids, group_id, group_id, group_id, cause, group_id, cause])
+        moved = cursor.fetchall()
+    evaluate(followers, sorted(row[0] for row in moved), now=now, cause=cause_of(group_id))
+    joined = sum(row[1] for row in moved)
+    return joined, len(moved) - joined
 
 
 def _evaluate(layer: Sequence[Definition], profile_ids: Sequence[UUID], *, now: datetime, cause: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from groups import editing, views
+from groups import editing, tools_views, views
 
 app_name = "groups"
 urlpatterns = [
@@ -12,6 +12,11 @@ urlpatterns = [
     path("new/", editing.create_calculated, name="create"),
     path("count/", editing.count_draft, name="count"),
     path("new/manual/", editing.create_manual, name="create_manual"),
+    path("new/by_value/", tools_views.make_by_value, name="by_value"),
+    path("overlap/", tools_views.show_overlap, name="overlap"),
+    path("<int:group_id>/copy/", tools_views.copy_group, name="copy"),
+    path("<int:group_id>/members.csv", tools_views.download_members, name="download"),
+    path("<int:group_id>/breakdown/", tools_views.show_breakdown, name="breakdown"),
     path("<int:group_id>/", views.show_group, name="show"),
     path("<int:group_id>/log/", views.show_log, name="log"),
     path("<int:group_id>/progress/", views.show_progress, name="progress"),

@@ -12,6 +12,7 @@ from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui import causes
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, read_place, wants_fragment, write_place
+from core.ui.used_by import users_of
 from core.work.models import UNFINISHED, Work, WorkState
 from groups import pages
 from groups.forms import OneForm
@@ -53,6 +54,7 @@ def show_group(request: HttpRequest, group_id: int) -> HttpResponse:
         "one": OneForm(),
         "sentence": pages.sentences([group]).get(group.pk),
         "members": [(person, joined[person.profile.pk]) for person in people],
+        "users": users_of(group),
         "next_before": found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None,
         "is_later_page": before is not None,
         "log": [(move, movers.get(move.profile_id), named.get(move.cause)) for move in log],

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from apps_connectors.connections import connect
 from core.accounts import project
+from core.ui.csv_lines import make_line
 from plugins.base import ImportsRecords
 from plugins.contracts import Mark, Page
 from plugins.csv.destination import write_cell
@@ -27,14 +28,6 @@ WHERE, WHY = "rejected_at", "rejected_because"
 _PAGE = 1000
 
 
-class _Echo:
-    """A file that gives back what is written to it, which makes the csv module a formatter of lines."""
-
-    def write(self, text: str) -> str:
-        """The line itself."""
-        return text
-
-
 def can_be_read(run: Run) -> bool:
     """Whether the file of this run is still there."""
     path = run.options.get("path")
@@ -46,22 +39,19 @@ def stream_csv(run: Run) -> Iterator[str]:
 
     `run` comes with its schedule. Raises what the App raises when the file cannot be read.
     """
-    writer = csv.writer(_Echo(), lineterminator="\r\n")
     is_first = True
     for page, number in _pages(run):
         if is_first:
-            yield cast("str", writer.writerow([WHERE, WHY, *map(write_cell, page.columns)]))
+            yield make_line([WHERE, WHY, *map(write_cell, page.columns)])
             is_first = False
         for row in page.rejected:
             cells = map(write_cell, next(csv.reader([row.text]), []))
-            yield cast("str", writer.writerow([f"line {row.number}", write_cell(row.reason), *cells]))
+            yield make_line([f"line {row.number}", write_cell(row.reason), *cells])
         rules = _rules_of(run, page)
         for index, values in enumerate(page.rows, number + 1):
             reasons = _why(dict(zip(page.columns, values, strict=True)), rules)
             if reasons:
-                yield cast(
-                    "str", writer.writerow([f"row {index}", write_cell("; ".join(reasons)), *map(write_cell, values)])
-                )
+                yield make_line([f"row {index}", write_cell("; ".join(reasons)), *map(write_cell, values)])
 
 
 def _pages(run: Run) -> Iterator[tuple[Page, int]]:

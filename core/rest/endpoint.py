@@ -76,6 +76,7 @@ def operation(
     is_list: bool = False,
     is_one: bool = False,
     is_create: bool = False,
+    media_type: str = "application/json",
 ) -> Callable[[Method], Method]:
     """Declare one method of an endpoint.
 
@@ -84,7 +85,8 @@ def operation(
     """
     parameters: list[Any] = [query] if query is not None else []
     parameters += [_KEY_PARAMETER] * is_create + [_ETAG_PARAMETER] * is_one
-    responses: dict[Any, Any] = {status: _page_of(answers) if is_page else _list_of(answers) if is_list else answers}
+    shape = _page_of(answers) if is_page else _list_of(answers) if is_list else answers
+    responses: dict[Any, Any] = {(status, media_type) if answers is not None else status: shape}
     if is_one:
         responses[304] = None
 
