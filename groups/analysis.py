@@ -178,7 +178,7 @@ class _Reader:
     def _say(self, text: str) -> str:
         if self.rule.type == "boolean":
             return "Yes" if text == "true" else "No"
-        return value_text(float(text) if self.rule.type in _NUMBERS else text, self.rule.type, is_identity=True)
+        return number(float(text)) if self.rule.type in _NUMBERS else value_text(text, self.rule.type, is_identity=True)
 
 
 @contextmanager

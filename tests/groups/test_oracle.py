@@ -211,7 +211,7 @@ def _check_foreseen(
             assert holds_at(moment) is found.holds, tree
 
 
-def _at(tree: dict[str, Any], path: str) -> dict:
+def _at(tree: dict[str, Any], path: str) -> dict[str, Any]:
     for place in path.split("."):
         tree = tree["rules"][int(place)]
     return tree

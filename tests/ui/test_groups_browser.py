@@ -317,17 +317,8 @@ def test_no_page_that_changes_something_has_a_fault_that_axe_finds(
     lapsed, guests = shop.groups["Lapsed customers"].pk, shop.groups["Spring dinner guests"].pk
     ltv = shop.rules["ltv"].pk
     pages = [
-        *(
-            f"/groups/{path}"
-            for path in (
-                "new/",
-                "new/manual/",
-                "new/by_value/?property=country",
-                f"{lapsed}/edit/",
-                f"{guests}/",
-                f"{guests}/people/",
-            )
-        ),
+        *(f"/groups/{path}" for path in ("new/", "new/manual/", "new/by_value/?property=locale", f"{lapsed}/edit/")),
+        *(f"/groups/{path}" for path in (f"{guests}/", f"{guests}/people/")),
         *(f"/groups/{path}" for path in (f"{guests}/edit/", f"{lapsed}/delete/")),
         *(f"/properties/{path}" for path in ("new/", f"{ltv}/", f"{ltv}/edit/", f"{ltv}/delete/")),
         f"/profiles/{shop.evan.pk}/",
