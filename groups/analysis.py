@@ -37,7 +37,8 @@ select value #>> '{{}}', count(*), sum(count(*)) over (), count(*) over () from 
 """)
 _SINGLE = sql.SQL("select value from held where value is not null")
 _ITEMS = sql.SQL(
-    "select item as value from held, jsonb_array_elements(value) as item where jsonb_typeof(value) = 'array'"
+    "select listed.item as value from held, jsonb_array_elements(held.value) as listed(item)"
+    " where jsonb_typeof(held.value) = 'array'"
 )
 _SPAN = """
 select least, greatest, distinct_values from (

@@ -309,4 +309,6 @@ def _say_short(leaf: AnyLeaf, value: Any) -> str:
     if direction is None or not isinstance(leaf.argument, int | float):
         return ""
     distance = round((leaf.argument - value) * direction, 6)
+    if not distance:
+        return ""
     return f"{leaf.label} is {distance:g} {'short of' if direction > 0 else 'above'} {leaf.argument:g}"

@@ -18,6 +18,7 @@ urlpatterns = [
     path("<int:group_id>/members.csv", tools_views.download_members, name="download"),
     path("<int:group_id>/breakdown/", tools_views.show_breakdown, name="breakdown"),
     path("<int:group_id>/", views.show_group, name="show"),
+    path("<int:group_id>/users/", views.show_users, name="users"),
     path("<int:group_id>/log/", views.show_log, name="log"),
     path("<int:group_id>/progress/", views.show_progress, name="progress"),
     path("<int:group_id>/edit/", editing.edit_group, name="edit"),

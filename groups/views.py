@@ -54,7 +54,6 @@ def show_group(request: HttpRequest, group_id: int) -> HttpResponse:
         "one": OneForm(),
         "sentence": pages.sentences([group]).get(group.pk),
         "members": [(person, joined[person.profile.pk]) for person in people],
-        "users": users_of(group),
         "next_before": found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None,
         "is_later_page": before is not None,
         "log": [(move, movers.get(move.profile_id), named.get(move.cause)) for move in log],
@@ -89,6 +88,14 @@ def show_log(request: HttpRequest, group_id: int) -> HttpResponse:
         "is_later_page": before is not None,
     }
     return answer(request, "groups/log.html", "groups/_log.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_users(request: HttpRequest, group_id: int) -> HttpResponse:
+    """What uses a group, for its page: other groups, exports, subscriptions."""
+    group = get_object_or_404(Group, pk=group_id)
+    return answer(request, "groups/users.html", "groups/_users.html", {"group": group, "users": users_of(group)})
 
 
 def _progress(group: Group) -> dict[str, Any]:

@@ -52,6 +52,7 @@ PAGES: dict[str, Role] = {
     "groups:breakdown": VIEWER,
     "groups:show": VIEWER,
     "groups:log": VIEWER,
+    "groups:users": VIEWER,
     "groups:progress": VIEWER,
     "groups:edit": EDITOR,
     "groups:delete": EDITOR,

@@ -33,6 +33,7 @@ def every_page(shop: Shop) -> dict[str, str]:
         "moves": f"/groups/{lapsed}/log/",
         "overlap": f"/groups/overlap/?group={lapsed}&group={guests}",
         "breakdown": f"/groups/{lapsed}/breakdown/?property=locale",
+        "used by": f"/groups/{lapsed}/users/",
         "why in a group": f"/profiles/why/{lapsed}/?who=evan",
         "running run": f"/runs/{shop.running.pk}/",
         "finished run": f"/runs/{shop.finished.pk}/",
