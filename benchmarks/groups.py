@@ -65,6 +65,7 @@ _ASKED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"property": "p8", "operator": "does_not_contain", "value": "7"}, "(strpos(lower(p8), '7') > 0) is not true"),
     ({"property": "p1", "operator": "less_than", "value": 900}, "p1 < 900"),
 )
+_FEW = {"property": "p2", "operator": "greater_than", "value": 13_000}  # about one in twelve
 
 
 def run(profiles: int) -> Report:
@@ -246,7 +247,7 @@ def _batches(report: Report, rules: dict[str, ProfilePropertyRule]) -> None:
     """A thousand people change and all fifty groups read what changed; with writes, then the same with other leaves."""
     for number in range(MANY - 5):
         rule, _ = _ASKED[number % len(_ASKED)]
-        groups_store.create_group(f"Many {number}", kind="calculated", rules=_tree(rule, _ASKED[0][0]), actor=SYSTEM)
+        groups_store.create_group(f"Many {number}", kind="calculated", rules=_tree(rule, _FEW), actor=SYSTEM)
     _finish_recalculations()
     report.detail["batch_ms"] = _batch(rules, report, limit_ms=60)
     guests = groups_store.create_group("Guests", kind="manual", actor=SYSTEM)
@@ -254,7 +255,7 @@ def _batches(report: Report, rules: dict[str, ProfilePropertyRule]) -> None:
         {"group": guests.pk, "operator": "not_in"}
     ] * 5
     for number, leaf in enumerate(extra):
-        groups_store.create_group(f"Mixed {number}", kind="calculated", rules=_tree(_ASKED[0][0], leaf), actor=SYSTEM)
+        groups_store.create_group(f"Mixed {number}", kind="calculated", rules=_tree(_FEW, leaf), actor=SYSTEM)
     _finish_recalculations()
     report.detail["batch_with_events_and_groups_ms"] = _batch(rules, report, limit_ms=None)
 

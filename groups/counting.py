@@ -142,6 +142,7 @@ def _stream(node: Node, name: str, limit_ms: int) -> Iterator[Estimated | Matche
             some = _look_at_some(cursor, node, everyone, now=now)
         if everyone > FEW:
             yield Estimated(round(everyone * len(some.matching) / max(1, some.people)), everyone)
+        if everyone > FEW and not node.event_types:  # finding who did something costs so much that it is done once
             with _within(limit_ms, name=name) as cursor:
                 now = _prepare(cursor)
                 matching, everyone = _match(cursor, node, now=now)

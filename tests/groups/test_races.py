@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -19,10 +20,10 @@ from core.accounts.actors import SYSTEM
 from core.work.models import UNFINISHED, Work
 from groups import boundaries, locks, membership, recalculation
 from groups.definitions import define_many
-from groups.groups_store import update_rules
-from groups.models import Group
+from groups.groups_store import create_group, move_members, update_rules
+from groups.models import Group, GroupKind
 from profiles import ruleset
-from profiles.models import ProfilePropertyRule
+from profiles.models import Profile, ProfilePropertyRule
 from tests.factories import make_profiles, make_rule, set_properties
 from tests.groups.people import calculated, expected, logged, members, recalculate_all
 from tests.groups.strategies import stored_date
@@ -184,6 +185,68 @@ def test_many_batches_recalculations_and_edits_at_once_end_in_the_right_members(
         assert members(group) == expected(group, now=timezone.now()) == logged(group)
         group.refresh_from_db()
         assert group.calculated_version == group.rules_version
+
+
+def test_groups_that_read_groups_end_right_whoever_moves_whom_at_the_same_time(
+    ltv: ProfilePropertyRule, small_slices: None, run: Callable[..., Future[None]]
+) -> None:
+    """Two properties, so that a batch may concern a follower alone while what it reads is recalculated, and by hand."""
+    locale = make_rule("locale")
+    guids = make_profiles([{"ltv": n % 2, "locale": "fr"} for n in range(200)])
+    guests = create_group("Guests", kind=GroupKind.MANUAL, actor=SYSTEM)
+    buyers = calculated("Buyers", SPENT)
+    french = {"property": "locale", "operator": "equals", "value": "fr"}
+    both = calculated("French buyers", french, {"group": buyers.pk, "operator": "in"})
+    others = calculated("No guests", {"group": both.pk, "operator": "in"}, {"group": guests.pk, "operator": "not_in"})
+    until = time.monotonic() + 3
+
+    def write(seed: int) -> None:
+        choose = random.Random(seed)
+        while time.monotonic() < until:
+            some = sorted(choose.sample(guids, 3))
+            rule, value = choose.choice([(ltv, choose.randrange(3)), (locale, choose.choice(["fr", "de"]))])
+            with transaction.atomic():
+                assert ruleset.hold(ruleset.load().version)
+                with connection.cursor() as cursor:
+                    cursor.execute("select from profile where guid = any(%s) order by guid for no key update", [some])
+                    cursor.execute(
+                        "update profile set properties = properties || jsonb_build_object(%s::text, %s::jsonb)"
+                        " where guid = any(%s)",
+                        [rule.key, json.dumps(value), some],
+                    )
+                membership.refresh(some, changed_rules=frozenset([rule.pk]), created=False)
+
+    def edit() -> None:
+        choose = random.Random(0)
+        while time.monotonic() < until:
+            asked = {**SPENT, "value": choose.randrange(2)}
+            update_rules(buyers.pk, {"match": "all", "rules": [asked]}, actor=SYSTEM)
+            threading.Event().wait(0.05)
+
+    def work() -> None:
+        while time.monotonic() < until:
+            recalculation.recalculate_some()
+
+    def invite() -> None:
+        choose = random.Random(1)
+        while time.monotonic() < until:
+            act = choose.choice(["add", "remove", "replace"])
+            move_members(guests.pk, choose.sample(guids, 20), act=act, actor=SYSTEM)
+
+    jobs = [run(lambda seed=seed: write(seed)) for seed in range(3)]
+    for done in [*jobs, run(work), run(work), run(edit), run(invite)]:
+        done.result(timeout=60)
+    while Work.objects.filter(state__in=UNFINISHED).exists():
+        recalculation.recalculate_some()
+    values = dict(Profile.objects.values_list("guid", "properties"))
+    buyers.refresh_from_db()
+    assert buyers.rules is not None
+    least = buyers.rules["rules"][0]["value"]
+    rich = {guid for guid, found in values.items() if found["ltv"] > least}
+    assert members(buyers) == rich == logged(buyers)
+    fine = {guid for guid in rich if values[guid]["locale"] == "fr"}
+    assert members(both) == fine == logged(both)
+    assert members(others) == fine - members(guests) == logged(others)
 
 
 def test_batches_alone_keep_members_right_after_a_recalculation_beside_them(
