@@ -19,8 +19,10 @@ from core.ui.forms import Question, actor_of, confirmed, render_form, telling, t
 from core.ui.pages import read_guid
 from core.ui.wording import plural
 from events import queries as event_queries
-from groups import builder, groups_store, queries, streaming
-from groups.builder import Draft
+from groups import groups_store, queries, streaming
+from groups.builder import form as draft_form
+from groups.builder import shape
+from groups.builder.draft import Draft
 from groups.counting import count
 from groups.forms import ListForm, NameForm, OneForm
 from groups.models import Group, GroupKind
@@ -147,20 +149,25 @@ def add_one(request: HttpRequest, group_id: int) -> HttpResponse:
 
 @require_POST
 @role_required(Role.EDITOR)
-def remove_one(request: HttpRequest, group_id: int) -> HttpResponse:
-    """Take one person out of a manual group."""
+def remove_chosen(request: HttpRequest, group_id: int) -> HttpResponse:
+    """Take one person, or all that were chosen, out of a manual group."""
     group = get_object_or_404(Group, pk=group_id)
-    guid = read_guid(request.POST.get("profile"))
+    chosen = [guid for guid in map(read_guid, request.POST.getlist("profile")) if guid is not None]
     with telling(request):
-        if guid is not None and groups_store.remove_members(group.pk, [guid], actor=actor_of(request)):
+        left = groups_store.remove_members(group.pk, chosen, actor=actor_of(request))
+        if left == 1:
             messages.success(request, "They were taken out of the group.")
+        elif left:
+            messages.success(request, f"{left} people were taken out of the group.")
+        elif not chosen:
+            messages.error(request, "Choose who is to be taken out.")
     return redirect(_address(group))
 
 
 def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
     do = request.POST.get("do", "save") if request.method == "POST" else "show"
     draft, name = _read(request, group)
-    draft = builder.change(draft, do)
+    draft = shape.change(draft, do)
     form = NameForm(request.POST if do == "save" else None, initial={"name": name})
     if do == "save" and form.is_valid():
         try:
@@ -184,12 +191,12 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
         "draft": draft,
         "draft_name": request.POST.get("draft") or secrets.token_urlsafe(12),
         "counted": {row.id: leaves.get(".".join(row.place)) for row in draft.rows},
-        "subjects": builder.subjects(ruleset.load().by_key.values()),
+        "subjects": draft_form.subjects(ruleset.load().by_key.values()),
         "groups": [(str(pk), name) for pk, name in queries.names_of_others(group).items()],
         "event_types": event_queries.known_types(limit=_EVENT_TYPES),
         "payload_types": tuple(PAYLOAD_TYPES),
         "matches": MATCHES,
-        "units": builder.units(),
+        "units": draft_form.units(),
         "live": live,
     }
     response = render_form(request, "groups/edit.html", context)
@@ -202,7 +209,7 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
 @role_required(Role.EDITOR)
 def count_draft(request: HttpRequest) -> StreamingHttpResponse:
     """The numbers of a draft as they are found: lines of JSON, each with a place on the page and its new content."""
-    draft = builder.read_draft(request.POST, by_key=ruleset.load().by_key, groups=queries.names_of_others(None))
+    draft = draft_form.read_draft(request.POST, by_key=ruleset.load().by_key, groups=queries.names_of_others(None))
     lines = streaming.say(draft, name=request.POST.get("draft", ""))
     response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
     response["X-Accel-Buffering"] = "no"  # a proxy that collects the lines would make them late
@@ -213,10 +220,10 @@ def _read(request: HttpRequest, group: Group | None) -> tuple[Draft, str]:
     """The draft and the name as they were sent, or as they are saved."""
     by_key, others = ruleset.load().by_key, queries.names_of_others(group)
     if request.method == "POST":
-        return builder.read_draft(request.POST, by_key=by_key, groups=others), request.POST.get("name", "")
+        return draft_form.read_draft(request.POST, by_key=by_key, groups=others), request.POST.get("name", "")
     if group is None or not group.rules:
-        return builder.empty_draft(), ""
-    return builder.draft_of(group.rules, by_key=by_key, groups=others), group.name
+        return draft_form.empty_draft(), ""
+    return draft_form.draft_of(group.rules, by_key=by_key, groups=others), group.name
 
 
 def _of_rules(error: InvalidInput | Refused) -> dict[str, str]:

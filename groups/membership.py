@@ -56,11 +56,14 @@ insert into group_membership_change (group_id, profile_id, joined, cause)
 select group_id, profile_id, true, %s from come union all select group_id, profile_id, false, %s from gone
 """
 
+# A statement of its own, since PostgreSQL shares the work of a SELECT among its workers, and that of a change not.
+_FIND = sql.SQL("""
+create temporary table matched on commit drop as
+select p.guid from profile p where p.guid > %s and p.guid <= %s and p.merged_into is null and {tree};
+analyze matched
+""")
 _RECALCULATE = sql.SQL("""
-with matched as materialized (
-    select p.guid from profile p
-     where p.guid > %s and p.guid <= %s and p.merged_into is null and {tree}
-), gone as (
+with gone as (
     delete from group_member m
      where m.group_id = %s and m.profile_id > %s and m.profile_id <= %s
        and not exists (select from matched where matched.guid = m.profile_id)
@@ -175,14 +178,16 @@ def recalculate_range(
     """
     first, last, group = after or _FIRST, until or _LAST, definition.group_id
     compiled = definition.compiled(Scope.RANGE)
-    params = [first, last, *compiled.bind(now, after=first, until=last), group, first, last, group, now, group]
     returning = sql.SQL("returning profile_id" if followers else "")
     with connection.cursor() as cursor:
+        cursor.execute(_FIND.format(tree=compiled.sql), [first, last, *compiled.bind(now, after=first, until=last)])
         cursor.execute(
-            _RECALCULATE.format(tree=compiled.sql, returning=returning), [*params, group, cause, group, cause]
+            _RECALCULATE.format(returning=returning),
+            [group, first, last, group, now, group, group, cause, group, cause],
         )
         moves: int = cursor.rowcount
         moved = [row[0] for row in cursor.fetchall()] if followers else []
+        cursor.execute("drop table matched")
     return moves + evaluate(followers, sorted(moved), now=now, cause=cause_of(definition.group_id))
 
 

@@ -15,7 +15,7 @@ from django.utils.html import escape
 
 from core.lib.errors import InvalidInput, Refused
 from core.ui.wording import number, plural
-from groups.builder import Draft
+from groups.builder.draft import Draft
 from groups.counting import Counted, Estimated, LeafCount, Matched, Step, stream
 from groups.groups_store import check_rules
 from groups.sentence import say_tree

@@ -26,5 +26,5 @@ urlpatterns = [
     path("<int:group_id>/recalculate/", editing.recalculate, name="recalculate"),
     path("<int:group_id>/people/", editing.add_list, name="people"),
     path("<int:group_id>/add/", editing.add_one, name="add"),
-    path("<int:group_id>/remove/", editing.remove_one, name="remove"),
+    path("<int:group_id>/remove/", editing.remove_chosen, name="remove"),
 ]

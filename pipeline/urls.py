@@ -9,6 +9,7 @@ from pipeline import views, why_views
 app_name = "profiles"
 urlpatterns = [
     path("", views.list_profiles, name="list"),
+    path("join/", views.join_chosen, name="join_chosen"),
     path("why/<int:group_id>/", why_views.show_why, name="why"),
     path("<uuid:guid>/", views.show_profile, name="show"),
     path("<uuid:guid>/changes/", views.show_changes, name="changes"),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
-from core.accounts.permissions import role_required
+from core.accounts.permissions import has_role, role_required
 from core.ui import causes
 from core.ui.counting import Question, count
 from core.ui.forms import actor_of, telling
@@ -22,7 +22,7 @@ from core.ui.wording import plural
 from core.work.models import UNFINISHED, Work
 from groups import groups_store
 from groups import pages as group_pages
-from groups.models import Group
+from groups.models import Group, GroupKind
 from pipeline import pages
 from pipeline.process import Contended
 from pipeline.refresh import refresh
@@ -53,10 +53,14 @@ def list_profiles(request: HttpRequest) -> HttpResponse:
             else pages.group_filter(group.pk, before=before, limit=PAGE_SIZE + 1)
         )
         people, more = page[:PAGE_SIZE], len(page) > PAGE_SIZE
+    groups = list(Group.objects.order_by("name").only("id", "name", "kind")[:200])
+    manual = [each for each in groups if each.kind == GroupKind.MANUAL]
     context = {
         "q": text,
         "group": group,
-        "groups": Group.objects.order_by("name").only("id", "name")[:200],
+        "groups": groups,
+        "manual": manual,
+        "choosing": bool(manual) and has_role(request.user, Role.EDITOR),
         "rows": pages.rows_of(people, rules),
         "unique": [rule for rule in rules if rule.is_unique],
         "next_before": people[-1].pk if more and people and not text else None,
@@ -145,6 +149,21 @@ def join_group(request: HttpRequest, guid: UUID) -> HttpResponse:
         joined = groups_store.add_members(group.pk, [profile.pk], actor=actor_of(request))
         messages.success(request, f"They are in {group} now." if joined else f"They were in {group} already.")
     return redirect("profiles:show", guid)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def join_chosen(request: HttpRequest) -> HttpResponse:
+    """Put the people chosen in the list into a manual group."""
+    group = _asked_group(request.POST.get("group", ""))
+    chosen = [guid for guid in map(read_guid, request.POST.getlist("profile")) if guid is not None]
+    if group is None or not chosen:
+        messages.error(request, "Choose people, and the group to put them into.")
+        return redirect("profiles:list")
+    with telling(request):
+        joined = groups_store.add_members(group.pk, chosen, actor=actor_of(request))
+        messages.success(request, f"{plural(joined, 'person', 'people')} joined {group}.")
+    return redirect("groups:show", group.pk)
 
 
 @require_POST

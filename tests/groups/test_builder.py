@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from groups import builder
-from groups.builder import Block, Draft, Row
+from groups.builder import draft as drafts
+from groups.builder import form, shape
+from groups.builder.draft import Block, Draft, Row
 from groups.reading import COUNTS, DID, IN_GROUP
 from tests.groups import worlds
 from tests.groups.strategies import PROPERTIES
@@ -59,27 +60,27 @@ def _send_row(row: Row, fields: dict[str, str]) -> None:
 
 
 def read(fields: dict[str, str]) -> Draft:
-    return builder.read_draft(fields, by_key=RULES, groups=GROUPS)
+    return form.read_draft(fields, by_key=RULES, groups=GROUPS)
 
 
 @pytest.mark.parametrize("seed", range(300))
 def test_a_saved_tree_comes_back_from_the_form_as_it_was(seed: int) -> None:
     world = worlds.begin(seed)
     tree = worlds.tree(world, reads=list(GROUPS), depth=4)
-    draft = builder.draft_of(tree, by_key=RULES, groups=GROUPS)
+    draft = form.draft_of(tree, by_key=RULES, groups=GROUPS)
     assert draft.tree() == tree
     assert read(sent(draft)).tree() == tree
 
 
 def test_the_words_of_the_form_cover_every_operator() -> None:
-    assert builder._EVENT_WORDS.keys() == {**DID, **COUNTS}.keys()
-    assert builder._GROUP_WORDS.keys() == IN_GROUP.keys()
+    assert drafts.EVENT_WORDS.keys() == {**DID, **COUNTS}.keys()
+    assert drafts.GROUP_WORDS.keys() == IN_GROUP.keys()
     assert {rule.key for rule in RULES.values()} == set(PROPERTIES)
 
 
-def shape(block: Block) -> Any:
+def keys(block: Block) -> Any:
     """The keys of a block's rules, nested as it is."""
-    return [shape(part) if isinstance(part, Block) else part.key for part in block.parts]
+    return [keys(part) if isinstance(part, Block) else part.key for part in block.parts]
 
 
 def nested() -> Draft:
@@ -90,28 +91,28 @@ def nested() -> Draft:
         "where": [{"key": key, "type": "text", "operator": "exists"} for key in ("a", "b")],
     }
     tree = {"match": "all", "rules": [leaf, {"match": "any", "rules": [event, {**leaf, "property": "the_float"}]}]}
-    return builder.draft_of(tree, by_key=RULES, groups=GROUPS)
+    return form.draft_of(tree, by_key=RULES, groups=GROUPS)
 
 
 def test_buttons_change_the_shape_and_say_where_to_go_on() -> None:
     draft = nested()
-    added = builder.change(draft, "add-1")
-    assert (shape(added.root), added.focus) == (["the_string", ["Purchase", "the_float", ""]], "1-2")
-    block = builder.change(draft, "nest")
-    assert (shape(block.root), block.focus) == (["the_string", ["Purchase", "the_float"], [""]], "2-0")
-    removed = builder.change(draft, "remove-1-0")
-    assert (shape(removed.root), removed.focus) == (["the_string", ["the_float"]], "1-0")
+    added = shape.change(draft, "add-1")
+    assert (keys(added.root), added.focus) == (["the_string", ["Purchase", "the_float", ""]], "1-2")
+    block = shape.change(draft, "nest")
+    assert (keys(block.root), block.focus) == (["the_string", ["Purchase", "the_float"], [""]], "2-0")
+    removed = shape.change(draft, "remove-1-0")
+    assert (keys(removed.root), removed.focus) == (["the_string", ["the_float"]], "1-0")
     assert [row.place for row in removed.rows] == [("0",), ("1", "0")]
-    gone = builder.change(draft, "remove-1")
-    assert (shape(gone.root), gone.focus) == (["the_string"], "0")
-    assert shape(builder.change(builder.change(gone, "remove-0"), "remove-0").root) == [""]
-    more = builder.change(draft, "where-1-0")
+    gone = shape.change(draft, "remove-1")
+    assert (keys(gone.root), gone.focus) == (["the_string"], "0")
+    assert keys(shape.change(shape.change(gone, "remove-0"), "remove-0").root) == [""]
+    more = shape.change(draft, "where-1-0")
     assert [each.id for each in more.rows[1].where] == ["1-0-where-0", "1-0-where-1", "1-0-where-2"]
     assert more.focus == "1-0-where-2"
-    fewer = builder.change(draft, "remove-1-0-where-0")
+    fewer = shape.change(draft, "remove-1-0-where-0")
     assert [(each.id, each.key) for each in fewer.rows[1].where] == [("1-0-where-0", "b")]
     for nothing in ("count", "load", "save", "remove-9", "add-x-y", "where-0", "explode-1"):
-        assert builder.change(draft, nothing).tree() == draft.tree()
+        assert shape.change(draft, nothing).tree() == draft.tree()
 
 
 def test_what_is_wrong_stands_at_its_rule() -> None:

@@ -27,6 +27,7 @@ PAGES: dict[str, Role] = {
     "settings:start_sending": ADMIN,
     "audit_log:list": ADMIN,
     "profiles:list": VIEWER,
+    "profiles:join_chosen": EDITOR,
     "profiles:why": VIEWER,
     "profiles:show": VIEWER,
     "profiles:changes": VIEWER,

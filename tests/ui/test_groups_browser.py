@@ -293,6 +293,19 @@ def test_a_pasted_list_gives_back_the_lines_that_name_nobody(
         expect(page.get_by_text("1 person joined and 2 people left.")).to_be_visible()
         expect(page.locator("#member-list tbody tr")).to_have_count(1)
 
+        page.goto(f"{live_server.url}/profiles/")
+        for name in ("Alice", "Charlie"):
+            page.get_by_role("checkbox", name=f"Choose {name}").check()
+        page.get_by_label("Manual group for those chosen").select_option(label="Dinner")
+        page.get_by_role("button", name="Put those chosen into it").click()
+        expect(page.get_by_text("2 people joined Dinner.")).to_be_visible()
+        assert find_faults(page, axe_source) == []
+        for name in ("Alice", "Bob"):
+            page.get_by_role("checkbox", name=f"Choose {name}").check()
+        page.get_by_role("button", name="Take out those chosen").click()
+        expect(page.get_by_text("2 people were taken out of the group.")).to_be_visible()
+        expect(page.locator("#member-list tbody tr")).to_have_count(1)
+
 
 def test_a_person_is_refreshed_and_put_into_a_group_on_their_page(
     live_server: LiveServer, browser: Browser, axe_source: str, people: None
