@@ -44,7 +44,8 @@ def signed_in(
 
 
 def wait_for_htmx(page: Page) -> None:
-    """Until what a request brought is in its place and reacts: a person is never as quick as a script."""
+    """Until the page and what a request brought are in their places and react: nobody is as quick as a script."""
+    page.wait_for_load_state()
     expect(page.locator(".htmx-request, .htmx-swapping, .htmx-added, .htmx-settling")).to_have_count(0)
 
 
