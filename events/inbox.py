@@ -5,7 +5,8 @@ What `accept` answers is durable: the rows and their keys are committed before i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
@@ -19,6 +20,7 @@ from psycopg2 import errorcodes
 
 from core.lib import uuid7
 from core.work.wake import wake
+from events import store
 from events.arriving import Arriving, Unreadable, read_item
 from events.envelope import event_key
 
@@ -40,6 +42,21 @@ on conflict do nothing returning key, event_id
 """
 
 
+_COUNTED_SECONDS = 1.0
+_NONE: Mapping[int, str] = {}
+
+
+@dataclass(slots=True)
+class _Backlog:
+    """How many events waited when this process last counted, and until when that holds."""
+
+    waiting: int = 0
+    until: float = 0.0
+
+
+_backlog = _Backlog()
+
+
 class FateKind(StrEnum):
     """What became of one item at the door."""
 
@@ -58,17 +75,61 @@ class Fate:
     reason: str = ""
 
 
-def accept(items: Sequence[Any], *, source_kind: str, source_id: int) -> list[Fate]:
-    """Take events in, as they were read from JSON; one fate for each, in order.
+class Full(Exception):
+    """More waits than the product wants to hold; try again after `seconds`."""
+
+    seconds = 10
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting:,} events wait to be processed already. Send again in {self.seconds} seconds.")
+
+
+def accept(
+    items: Sequence[Any],
+    *,
+    source_kind: str,
+    source_id: int,
+    max_bytes: int = 0,
+    keeps_rejected: bool = False,
+    refused: Mapping[int, str] = _NONE,
+) -> list[Fate]:
+    """Take events in, as they were read from JSON; one fate for each, in order. Raises Full, with nothing stored.
 
     Accepted events are committed when this returns, each message once, also against other requests at the same time.
-    A bad item does not sink the others. Call it outside of transactions.
+    A bad item does not sink the others; with `keeps_rejected` it is stored with the reason, for senders that read no
+    answers. `refused` gives, by place, items that the caller found unreadable, with the reason. Call it outside of
+    transactions.
     """
-    limit = settings.EVENT_MAX_BYTES
-    read = [_read(item, max_bytes=limit) for item in items]
+    _refuse_when_full()
+    limit = max_bytes or settings.EVENT_MAX_BYTES
+    read = [
+        Fate(FateKind.REJECTED, reason=refused[index]) if index in refused else _read(item, max_bytes=limit)
+        for index, item in enumerate(items)
+    ]
     good = {index: item for index, item in enumerate(read) if isinstance(item, Arriving)}
     settled = _store_with_retries(good, source_kind=source_kind, source_id=source_id) if good else {}
-    return [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
+    fates = [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
+    if keeps_rejected:
+        kept = [(item, fate.reason) for item, fate in zip(items, fates, strict=True) if fate.kind is FateKind.REJECTED]
+        if kept:
+            store.keep_refused(kept, source_kind=source_kind, source_id=source_id)
+    return fates
+
+
+def _refuse_when_full() -> None:
+    """Raise Full past the backlog that the setting allows; it is counted at most once a second in each process."""
+    now = time.monotonic()
+    if now >= _backlog.until:
+        _backlog.waiting, _backlog.until = count_waiting(most=settings.INBOX_LIMIT), now + _COUNTED_SECONDS
+    if _backlog.waiting >= settings.INBOX_LIMIT:
+        raise Full(_backlog.waiting)
+
+
+def count_waiting(*, most: int) -> int:
+    """How many events wait, counted up to `most`."""
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from (select from inbox limit %s) waiting", [most])
+        return int(cursor.fetchone()[0])
 
 
 def _read(item: Any, *, max_bytes: int) -> Arriving | Fate:

@@ -17,6 +17,7 @@ from core.ui.causes import Cause
 from core.ui.counting import Question
 from events.envelope import event_key
 from events.models import Event, EventKey, SourceKind
+from profiles.merges import all_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,10 @@ def latest_of(profile_ids: Sequence[UUID]) -> dict[UUID, Latest]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "select p.id, e.type, e.occurred_at from unnest(%s::uuid[]) p(id) cross join lateral "
-            "(select type, occurred_at from event where profile_id = p.id order by id desc limit 1) e",
+            "select p.id, e.type, e.occurred_at from unnest(%s::uuid[]) p(id) cross join lateral"
+            "(select newest.* from (select p.id as id union all select guid from profile where merged_into = p.id) part"
+            " cross join lateral (select id, type, occurred_at from event where profile_id = part.id"
+            "  order by id desc limit 1) newest order by newest.id desc limit 1) e",
             [[str(each) for each in profile_ids]],
         )
         return {row[0]: Latest(row[1], row[2]) for row in cursor.fetchall()}
@@ -55,8 +58,8 @@ def known_types(*, limit: int) -> list[str]:
 
 
 def of_profile(profile_id: UUID, *, limit: int) -> list[Event]:
-    """The newest events of one profile."""
-    return list(Event.objects.filter(profile_id=profile_id).order_by("-id")[:limit])
+    """The newest events of one profile, and of those that became part of it."""
+    return list(Event.objects.filter(profile_id__in=all_ids(profile_id)).order_by("-id")[:limit])
 
 
 def arrived_since(at: datetime) -> Question:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
+from core.lib import uuid7
 from core.lib.copying import copy_rows
 from core.lib.json import dumps
+from core.lib.storable import find_problem, find_problem_in_text
 from events.envelope import InboundEvent
+from events.models import EventState
 
+_LONGEST_REFUSED = 32_768  # characters of a payload that could not be taken
 _COLUMNS = (
     "id",
     "message_id",
@@ -89,6 +94,43 @@ def finish(events: Sequence[ProcessedEvent]) -> None:
                 for stored in events
             ),
         )
+
+
+def keep_refused(refused: Sequence[tuple[Any, str]], *, source_kind: str, source_id: int) -> None:
+    """Store items that a door could not take, each with the reason, so that they are seen: in a transaction of its own.
+
+    Of an item as much is kept as can be stored; what cannot, or is too large, is left out.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        received = cursor.fetchone()[0]
+        ids = uuid7.make_many(received, len(refused))
+        finish(
+            [
+                _refused(item, reason, InboundEvent("", "", received, received, source_kind, source_id, {}, id=id_))
+                for (item, reason), id_ in zip(refused, ids, strict=True)
+            ]
+        )
+
+
+def _refused(item: Any, reason: str, event: InboundEvent) -> ProcessedEvent:
+    assert event.id is not None  # noqa: S101  the caller gave it one
+    told = item if isinstance(item, dict) else {"item": item}
+    payload = told["payload"] if isinstance(told.get("payload"), dict) else told
+    text = "{}"
+    if find_problem(payload) is None and len(whole := dumps(payload)) <= _LONGEST_REFUSED:
+        text = whole
+    named = replace(
+        event,
+        message_id=_short(told.get("message_id")) or _short(told.get("messageId")) or str(event.id),
+        type=_short(told.get("event")) or _short(told.get("type")),
+    )
+    return ProcessedEvent(event.id, named, text, EventState.REJECTED, None, reason[:2000], None)
+
+
+def _short(value: Any) -> str:
+    """A text that may stand in a column of its own; "" for anything else."""
+    return value if isinstance(value, str) and len(value) <= 200 and not find_problem_in_text(value) else ""
 
 
 def forget_keys(*, older_than: timedelta) -> int:

@@ -251,6 +251,11 @@ PROJECT_DEFAULTS: dict[str, Any] = {
 
 EVENTS_PER_REQUEST = read_int("EVENTS_PER_REQUEST", default=5000, least=1, most=100_000)
 EVENT_MAX_BYTES = read_int("EVENT_MAX_BYTES", default=262_144, least=1024, most=5_000_000)
+TRACKING_EVENT_MAX_BYTES = read_int("TRACKING_EVENT_MAX_BYTES", default=32_768, least=1024, most=5_000_000)
+TRACKING_BATCH_MAX_BYTES = read_int("TRACKING_BATCH_MAX_BYTES", default=512_000, least=1024, most=10_000_000)
+TRACKING_BATCH_MAX_EVENTS = read_int("TRACKING_BATCH_MAX_EVENTS", default=2500, least=1, most=100_000)
+# Past this many events that wait to be processed the doors answer 429, so that memory and disk stay flat.
+INBOX_LIMIT = read_int("INBOX_LIMIT", default=500_000, least=1, most=100_000_000)
 API_REQUESTS_PER_MINUTE = read_int("API_REQUESTS_PER_MINUTE", default=3000, least=0, most=10_000_000)
 # Whether an App may name a host inside a private network. A single machine has nothing else to show.
 GROUPAROO_ALLOW_PRIVATE_HOSTS = read_bool("GROUPAROO_ALLOW_PRIVATE_HOSTS", default=DEBUG or SERVERS_ARE_EMBEDDED)

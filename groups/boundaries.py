@@ -52,8 +52,9 @@ _CANDIDATES = f"""
 with i as materialized (select * from {_INTERVALS})
 select d.profile_id from i join profile_date d on d.rule_id = i.rule_id and d.at > i.after and d.at <= i.until
 union
-select e.profile_id from i
+select coalesce(t.merged_into, e.profile_id) from i
   join event e on e.type = i.event_type and e.occurred_at > i.after and e.occurred_at <= i.until
+  left join profile t on t.guid = e.profile_id
  where e.profile_id is not null
 union
 select p.guid from i join profile p on p.created_at > i.after and p.created_at <= i.until

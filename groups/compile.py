@@ -43,8 +43,16 @@ class _Given(StrEnum):
 
 # What everyone of a batch did, found once for all leaves and groups. Its parameters are the ids and the types.
 HAPPENED = (
-    "with happened as materialized (select e.profile_id, e.type, e.occurred_at, e.payload from event e"
-    " where e.profile_id = any(%s::uuid[]) and e.type = any(%s)) "
+    "with asked(id) as (select unnest(%s::uuid[])),"
+    " part(id, whose) as (select id, id from asked union all"
+    "  select t.guid, t.merged_into from asked join profile t on t.merged_into = asked.id),"
+    " happened as materialized (select part.whose as profile_id, e.type, e.occurred_at, e.payload from part"
+    " join event e on e.profile_id = part.id where e.type = any(%s)) "
+)
+# The same of everyone. What someone did before they became part of another, that other did.
+_EVENTS = (
+    "(select coalesce(t.merged_into, e.profile_id) as profile_id, e.type, e.occurred_at, e.payload from event e"
+    " left join (select guid, merged_into from profile where merged_into is not null) t on t.guid = e.profile_id)"
 )
 
 _EACH_TEXT = "jsonb_array_elements_text"
@@ -195,7 +203,7 @@ def _done(leaf: EventLeaf, zone: ZoneInfo, scope: Scope, *, since: bool = True) 
         begin, now = leaf.boundaries
         asked.append(Fragment("e.occurred_at > %s and e.occurred_at <= %s", (begin, now)))
     asked += (_compile_value(each, zone) for each in leaf.where)  # last, since reading JSON is what costs
-    source = "happened e" if scope is Scope.BATCH else "event e"
+    source = "happened e" if scope is Scope.BATCH else f"{_EVENTS} e"
     limit = Fragment("") if scope is Scope.BATCH else _limit("e.profile_id", scope)
     return _joined(" and ", asked).join(f"{source} where e.profile_id is not null and {{}}{{}}", limit)
 

@@ -20,6 +20,7 @@ from core.accounts import project
 from groups import locks
 from groups.compile import HAPPENED, Scope
 from groups.definitions import Definition, event_types, in_order
+from groups.models import Group, GroupKind
 
 CHUNK = 5000  # profiles evaluated in one statement
 
@@ -98,6 +99,25 @@ with gone as (
 insert into group_membership_change (group_id, profile_id, joined, cause)
 select %s, profile_id, false, %s from gone
 returning profile_id
+"""
+
+_MERGED = "merge"
+_FOLLOW_MERGES = """
+with merged(loser, winner) as (select * from unnest(%s::uuid[], %s::uuid[])
+), gone as (
+    delete from group_member m using merged, profile_group g
+     where m.profile_id = merged.loser and g.id = m.group_id and g.kind = 'manual'
+    returning m.group_id, merged.loser, merged.winner
+), come as (
+    insert into group_member (group_id, profile_id, created_at)
+    select distinct group_id, winner, clock_timestamp() from gone on conflict do nothing
+    returning group_id, profile_id
+), told as (
+    insert into group_membership_change (group_id, profile_id, joined, cause)
+    select group_id, profile_id, true, %s from come union all select group_id, loser, false, %s from gone
+)
+select g.loser, g.group_id, c.profile_id is not null
+  from gone g left join come c on c.group_id = g.group_id and c.profile_id = g.winner
 """
 
 _REPLACE = """
@@ -209,6 +229,34 @@ def remove(
     guids = _array(guid.hex for guid in profile_ids or ())
     params = [group_id, profile_ids is None, guids, group_id, cause]
     return _move_by_hand(group_id, _REMOVE, params, followers=followers, now=now, cause=cause)
+
+
+def follow_merges(pairs: Sequence[tuple[UUID, UUID]]) -> dict[str, dict[UUID, list[int]]]:
+    """Whoever became part of another leaves their manual groups, which the other joins: {"joined", "left"} by loser.
+
+    `pairs` are (loser, winner), in the transaction that merges them; calculated groups follow by `refresh`.
+    """
+    losers, winners = [loser for loser, _ in pairs], [winner for _, winner in pairs]
+    with connection.cursor() as cursor:
+        cursor.execute(_FOLLOW_MERGES, [losers, winners, _MERGED, _MERGED])
+        rows = cursor.fetchall()
+    moved: dict[str, dict[UUID, list[int]]] = {"joined": {}, "left": {}}
+    for loser, group_id, joined in rows:
+        moved["left"].setdefault(loser, []).append(group_id)
+        if joined:
+            moved["joined"].setdefault(loser, []).append(group_id)
+    return moved
+
+
+def follow_undone(*, winner: UUID, loser: UUID, joined: Sequence[int], left: Sequence[int], now: datetime) -> None:
+    """Put two profiles that are two again back into the manual groups they were in."""
+    there = Group.objects.filter(pk__in=left, kind=GroupKind.MANUAL).values_list("pk", flat=True)
+    _move(
+        joined=[(group_id, str(loser)) for group_id in there],
+        left=[(group_id, str(winner)) for group_id in joined],
+        now=now,
+        cause=_MERGED,
+    )
 
 
 def cause_of(group_id: int) -> str:

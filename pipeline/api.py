@@ -28,11 +28,12 @@ from core.lib import uuid7
 from core.lib.errors import InvalidInput, NotFound
 from core.rest.auth import actor_of
 from core.rest.endpoint import Endpoint, operation, scopes_of
+from core.rest.errors import TooMany
 from core.rest.paging import answer_page
 from core.rest.parsing import require_body
 from core.rest.reading import PageQuery, read_query
 from events import queries
-from events.inbox import Fate, FateKind, accept
+from events.inbox import Fate, FateKind, Full, accept
 from events.models import Event, EventState, Inbox, SourceKind
 
 WAITING = "waiting"
@@ -117,7 +118,10 @@ class Events(Endpoint):
             raise InvalidInput(f"Send one event or a list of 1 to {limit:,}; this list has {len(items):,}.")
         actor = actor_of(request)
         kind = SourceKind.API_KEY if isinstance(request.auth, ApiKey) else SourceKind.PERSON
-        fates = accept(items, source_kind=kind, source_id=actor.id or 0)
+        try:
+            fates = accept(items, source_kind=kind, source_id=actor.id or 0)
+        except Full as full:
+            raise TooMany(str(full), wait=full.seconds) from None
         if not isinstance(body, list) and fates[0].kind == FateKind.REJECTED:
             raise InvalidInput(fates[0].reason)
         counts = Counter(fate.kind for fate in fates)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pipeline import api, profiles_api
+from pipeline import api, merges_api, profiles_api
 
 app_name = "events_api"
 urlpatterns = [
@@ -17,5 +17,9 @@ urlpatterns = [
     path("api/v1/profiles/<uuid:guid>/events/", profiles_api.EventsOfProfile.as_view(), name="profile_events"),
     path("api/v1/profiles/<uuid:guid>/groups/", profiles_api.GroupsOfProfile.as_view(), name="profile_groups"),
     path("api/v1/profiles/<uuid:guid>/groups/<int:group_id>/", profiles_api.WhyInGroup.as_view(), name="profile_group"),
+    path("api/v1/profiles/<uuid:guid>/merge/", merges_api.Merge.as_view(), name="merge"),
+    path("api/v1/profiles/<uuid:guid>/merges/", merges_api.Merges.as_view(), name="merges"),
+    path("api/v1/profiles/<uuid:guid>/as-of/", merges_api.AsOf.as_view(), name="as_of"),
+    path("api/v1/merges/<int:merge_id>/undo/", merges_api.UndoMerge.as_view(), name="undo_merge"),
     path("api/v1/profiles/<uuid:guid>/moves/", profiles_api.MovesOfProfile.as_view(), name="profile_moves"),
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from core.accounts import project
@@ -13,10 +14,15 @@ from core.lib.clock import from_us, to_us
 from core.lib.json import NotStorable, dumps
 from events import store
 from events.envelope import InboundEvent, event_key
-from profiles.properties import savable, type_payload
+from profiles.identity import Identity, identity_of
+from profiles.models import ANONYMOUS
+from profiles.properties import savable, type_payload, type_value
 from profiles.resolution import Arrival
 from profiles.ruleset import Rule, RuleSet
+from profiles.types import compare_key
 
+DEVICE = "_anonymous_id"  # the key of a payload under which any event may carry an anonymous id
+PREVIOUS = "_previous_id"  # the key under which an event says who else the same person was
 AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than this counts as the arrival
 
 
@@ -59,6 +65,7 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
     keys = [None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch]
     seen = store.taken_keys(key for key in keys if key is not None)
     rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
+    user_id = ruleset.by_key.get(project.current().user_id_key)
     items = []
     for index, (event, key) in enumerate(zip(batch, keys, strict=True)):
         if key is not None:
@@ -82,12 +89,31 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
             facts=type_payload(event.payload, rules_of[kind], blocked=blocked),
             new_guid=ids[2 * index + 1],
             may_create=event.may_create,
+            device=_device(event.payload, DEVICE, blocked),
+            absorbs=_absorbed(event.payload, user_id, blocked),
         )
         items.append(Item(index, event, event_id, key, text, arrival))
         for fact in arrival.facts:
             if fact.rejected:
                 result.errors.append((index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
     return items
+
+
+def _device(payload: Mapping[str, Any], key: str, blocked: Collection[str]) -> Identity | None:
+    """The anonymous id that a payload carries; one too long to be an id is none."""
+    value = payload.get(key)
+    if not isinstance(value, str) or not value.strip() or value.strip().lower() in blocked:
+        return None
+    return ANONYMOUS, compare_key("string", value.strip())
+
+
+def _absorbed(payload: Mapping[str, Any], user_id: Rule | None, blocked: Collection[str]) -> list[Identity]:
+    """Who the sender says is the same person: a former id, which may be an anonymous one or a user's."""
+    device = _device(payload, PREVIOUS, blocked)
+    if device is None:
+        return []
+    value = type_value(user_id, payload[PREVIOUS])[0] if user_id is not None and user_id.is_unique else None
+    return [device] if value is None or user_id is None else [device, identity_of(user_id, value)]
 
 
 def _own_time_us(event: InboundEvent) -> int:

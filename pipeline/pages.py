@@ -21,6 +21,7 @@ from groups.pages import Joined
 from pipeline.why import Why, explain_groups
 from profiles import queries
 from profiles.models import Profile, ProfileChange, ProfilePropertyRule
+from profiles.person import MERGED
 from profiles.queries import Line, Person
 
 MOST_TAGS = 2  # groups named in a list before "+3"
@@ -164,10 +165,16 @@ def _of_change(
     change: ProfileChange, by_key: Mapping[str, ProfilePropertyRule], named: Mapping[str, Cause]
 ) -> list[Moment]:
     moments = []
-    if change.changes:
+    if MERGED in change.changes:
+        before, after = change.changes[MERGED]
+        title = "Became part of another profile" if after else "Is a profile of its own again"
+        address = reverse("profiles:show", args=[after or before])
+        moments.append(Moment(change.at, "blend", title, named.get(change.cause), "that one", address))
+    if change.changes.keys() - {MERGED}:
         values = tuple(
             (_label(by_key, key), _text(by_key, key, pair[0]), _text(by_key, key, pair[1]))
             for key, pair in sorted(change.changes.items())
+            if key != MERGED
         )
         is_first = len(values) > 1 and all(old == "" for _, old, _ in values)
         several = "First values" if is_first else "Changed"

@@ -20,19 +20,20 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 
+from core.accounts import project
 from core.lib.clock import to_us
 from events import store
 from events.envelope import InboundEvent
 from events.models import EventState
 from groups import membership
 from pipeline.items import BatchResult, Item, read_items
-from profiles import hydration, hydration_retries, identity, properties, ruleset
+from profiles import hydration, hydration_retries, identity, merges, properties, ruleset
 from profiles import rules as rules_store
 from profiles.answers import learn, owners_of_answers
 from profiles.hydration import Fetched
 from profiles.identity import Identity, Outrun, Owners
 from profiles.person import Person
-from profiles.resolution import Resolution, resolve
+from profiles.resolution import Resolution, Resolver
 from profiles.ruleset import RuleSet
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,22 @@ class Contended(Exception):
     """Other workers kept changing the same people; the same batch will work later."""
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A person says that two profiles are one: the loser becomes part of the winner."""
+
+    winner: UUID
+    loser: UUID
+    cause: str
+
+
 @dataclass(slots=True)
 class Prepared:
     """A batch as far as it goes without writing."""
 
     items: list[Item]
     refresh: Sequence[UUID]
+    join: Join | None
     ruleset: RuleSet
     now_us: int
     owners: Owners
@@ -80,11 +91,13 @@ def process(
     claim: Claim,
     also: Callable[[BatchResult], None] = _nothing,
     refresh: Sequence[UUID] = (),
+    join: Join | None = None,
     prepared: Prepared | None = None,
 ) -> BatchResult:
     """Process a batch of events to the end: people, values, groups and the events themselves.
 
-    `refresh` names profiles to hydrate although no event is about them. `also` runs last in the same transaction.
+    `refresh` names profiles to hydrate although no event is about them; `join` makes two of these one.
+    `also` runs last in the same transaction.
     `prepared` is what `prepare` gave for this very batch a moment ago, perhaps in another thread; where it no longer
     holds, the batch starts over.
     Raises what `claim.hold` raises when the claim was lost, and Contended when other workers kept getting in between.
@@ -92,7 +105,7 @@ def process(
     fetched: Fetched | None = None
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            current, prepared = prepared or prepare(batch, refresh=refresh, earlier=fetched), None
+            current, prepared = prepared or prepare(batch, refresh=refresh, join=join, earlier=fetched), None
             fetched = current.fetched
             return write(current, claim=claim, also=also)
         except (Outrun, store.KeyTaken):
@@ -104,21 +117,27 @@ def process(
     raise Contended(f"other workers changed the same people {ATTEMPTS} times over")
 
 
-def prepare(batch: Sequence[InboundEvent], *, refresh: Sequence[UUID] = (), earlier: Fetched | None = None) -> Prepared:
+def prepare(
+    batch: Sequence[InboundEvent],
+    *,
+    refresh: Sequence[UUID] = (),
+    join: Join | None = None,
+    earlier: Fetched | None = None,
+) -> Prepared:
     """Everything that needs no lock: type, look up, resolve, ask the Apps. `earlier` saves asking twice."""
     rules = ruleset.load()
     now_us = hydration.database_now_us()
     result = BatchResult()
     items = read_items(batch, rules, now_us=now_us, result=result)
     owners = identity.look_up(_identities(items), also=refresh)
-    resolution, people = _resolve(items, owners, refresh, now_us=now_us)
+    resolution, people = _resolve(items, owners, rules, refresh, join, now_us=now_us)
     carried, read_us = _carried(items, resolution, now_us=now_us)
     fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
     result.statements = len(fetched.statements)
     result.unanswered = {key: reason for errors in fetched.errors.values() for key, reason in errors.items()}
     identity.look_up_more(owners, owners_of_answers(fetched, rules, owners))
     learn(people, fetched, rules, owners, now_us=now_us)
-    return Prepared(items, refresh, rules, now_us, owners, resolution, people, fetched, result)
+    return Prepared(items, refresh, join, rules, now_us, owners, resolution, people, fetched, result)
 
 
 def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], None]) -> BatchResult:
@@ -132,15 +151,22 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
         if not ruleset.hold(rules.version):
             raise Outrun
         _lock(prepared)
+        merged = prepared.resolution.merges
+        if merged:
+            merges.move(merged, prepared.owners)
         identity.claim(prepared.owners)
-        changes = properties.write(prepared.people, rules, now_us=prepared.now_us)
+        everyone = [*prepared.people, *(each.loser for each in merged)]
+        changes = properties.write(everyone, rules, now_us=prepared.now_us)
         result.created, result.changed = changes.created, len(changes.profiles) - changes.created
         processed = _processed(prepared)
         store.finish(processed)
+        if merged:
+            pairs = [(each.loser.guid, each.winner.guid) for each in merged]
+            merges.record(merged, **membership.follow_merges(pairs))
         result.moves = membership.refresh(
             changes.profiles,
             changed_rules=changes.rules,
-            created=bool(changes.created),
+            created=bool(changes.created or merged),
             happened=[(each.event.type, each.profile_id) for each in processed if each.profile_id is not None],
         )
         _note_hydration(prepared)
@@ -150,14 +176,27 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
 
 
 def _resolve(
-    items: Sequence[Item], owners: Owners, refresh: Sequence[UUID], *, now_us: int
+    items: Sequence[Item],
+    owners: Owners,
+    rules: RuleSet,
+    refresh: Sequence[UUID],
+    join: Join | None,
+    *,
+    now_us: int,
 ) -> tuple[Resolution, list[Person]]:
-    resolution = resolve([item.arrival for item in items], owners, now_us=now_us)
+    """Who everything is about, and whom to ask the Apps about: whoever is part of someone else is not asked for."""
+    resolver = Resolver(owners, rules, now_us, project.current().identity_limit)
+    resolution = resolver.resolve([item.arrival for item in items])
     people = {person.guid: person for person in resolution.people_of if person is not None}
+    people |= {each.winner.guid: each.winner for each in resolution.merges}
     for guid in refresh:
         if guid in owners.people:
             people[guid] = owners.people[guid]
-    return resolution, list(people.values())
+    if join is not None:
+        winner, loser = people.get(join.winner), people.get(join.loser)
+        if winner is not None and loser is not None and winner.merged_into is None and loser.merged_into is None:
+            resolver.merge(winner, loser, cause=join.cause)
+    return resolution, [person for person in people.values() if person.merged_into is None]
 
 
 def _lock(prepared: Prepared) -> None:
@@ -174,7 +213,9 @@ def _lock(prepared: Prepared) -> None:
     if not fresh.people.keys() <= known.keys():
         raise Outrun
     prepared.owners = fresh
-    prepared.resolution, prepared.people = _resolve(prepared.items, fresh, prepared.refresh, now_us=prepared.now_us)
+    prepared.resolution, prepared.people = _resolve(
+        prepared.items, fresh, prepared.ruleset, prepared.refresh, prepared.join, now_us=prepared.now_us
+    )
     if not prepared.fetched.covers(prepared.people):
         raise Outrun
     identity.look_up_more(fresh, owners_of_answers(prepared.fetched, prepared.ruleset, fresh))
@@ -185,7 +226,7 @@ def _lock(prepared: Prepared) -> None:
 
 
 def _identities(items: Sequence[Item]) -> set[Identity]:
-    return {fact.identity for item in items for fact in item.arrival.facts if fact.identity is not None}
+    return {named for item in items for named in item.arrival.identities}
 
 
 def _carried(
@@ -195,7 +236,7 @@ def _carried(
     carried: dict[UUID, Mapping[str, Any]] = {}
     read_us = now_us
     for item, person in zip(items, resolution.people_of, strict=True):
-        if person is not None and item.event.carried:
+        if person is not None and person.merged_into is None and item.event.carried:
             carried[person.guid] = {**carried.get(person.guid, {}), **item.event.carried}
             if item.event.read_at is not None:
                 read_us = min(read_us, to_us(item.event.read_at))

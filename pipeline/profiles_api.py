@@ -25,6 +25,7 @@ from groups.queries import groups_of
 from pipeline.api import EventAnswer, show_events
 from pipeline.refresh import refresh
 from profiles import queries
+from profiles.merges import all_ids
 from profiles.models import Profile, ProfileChange
 from profiles.profile_answers import (
     ChangeAnswer,
@@ -112,7 +113,7 @@ class Changes(Endpoint):
         """What changed and why, the latest first."""
         profile = _find(guid)
         read_query(request, PageQuery)
-        return answer_log(request, ProfileChange.objects.filter(profile_id=profile.pk), show=show_changes)
+        return answer_log(request, ProfileChange.objects.filter(profile_id__in=all_ids(profile.pk)), show=show_changes)
 
 
 class EventsOfProfile(Endpoint):
@@ -125,7 +126,12 @@ class EventsOfProfile(Endpoint):
         """What happened to them, the latest first."""
         profile = _find(guid)
         read_query(request, PageQuery)
-        return answer_page(request, Event.objects.filter(profile_id=profile.pk), ordering="-id", show=show_events)
+        return answer_page(
+            request,
+            Event.objects.filter(profile_id__in=all_ids(profile.pk)),
+            ordering="-id",
+            show=show_events,
+        )
 
 
 class GroupsOfProfile(Endpoint):

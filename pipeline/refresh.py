@@ -85,7 +85,7 @@ def refresh_everyone(lease: Lease) -> bool:
         lease.finish(state=WorkState.STOPPED)
         return False
     after = (lease.mark or {}).get("after")
-    everyone = Profile.objects.order_by("guid").values_list("guid", flat=True)
+    everyone = Profile.objects.filter(merged_into=None).order_by("guid").values_list("guid", flat=True)
     page = list((everyone.filter(guid__gt=after) if after else everyone)[:BATCH])
     if not page or lease.stop_requested:
         lease.finish(state=WorkState.STOPPED if page else WorkState.COMPLETE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from pipeline import views, why_views
+from pipeline import merge_views, views, why_views
 
 app_name = "profiles"
 urlpatterns = [
@@ -14,6 +14,10 @@ urlpatterns = [
     path("<uuid:guid>/", views.show_profile, name="show"),
     path("<uuid:guid>/changes/", views.show_changes, name="changes"),
     path("<uuid:guid>/refresh/", views.refresh_profile, name="refresh"),
+    path("<uuid:guid>/merge/", merge_views.merge_profiles, name="merge"),
+    path("<uuid:guid>/merges/", merge_views.list_merges, name="merges"),
+    path("<uuid:guid>/past/", merge_views.show_past, name="past"),
+    path("merges/<int:merge_id>/undo/", merge_views.undo_merge, name="undo_merge"),
     path("<uuid:guid>/join/", views.join_group, name="join"),
     path("<uuid:guid>/leave/", views.leave_group, name="leave"),
 ]

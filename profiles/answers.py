@@ -50,7 +50,7 @@ def _fact(rule: Rule, raw: Any, person: Person, owners: Owners) -> Fact:
     if not rule.is_unique or value is None:
         return Fact(rule, value, rejected)
     identity = identity_of(rule, value)
-    owner = owners.now.get(identity)
+    owner = owners.owner_of(identity)
     if owner is not None and owner is not person:
         return Fact(rule, None, [str(value), f"belongs to another profile, {owner.guid}"])
     return Fact(rule, value, None, identity)

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from core.lib.clock import to_us
 from core.lib.json import dumps, loads
+from profiles.models import ANONYMOUS
 from profiles.person import Person
 from profiles.ruleset import Rule
 from profiles.types import compare_key
@@ -36,15 +37,26 @@ class Owners:
     now: dict[Identity, Person] = field(default_factory=dict)
     people: dict[UUID, Person] = field(default_factory=dict)  # everyone known or made in this batch
     released: set[Identity] = field(default_factory=set)
+    absorbers: set[UUID] = field(default_factory=set)  # who owns the identities of others that became part of them
+    devices: dict[UUID, int] = field(default_factory=dict)  # how many anonymous ids each of them owns
+
+    def owner_of(self, identity: Identity) -> Person | None:
+        """Who owns it now; of someone who became part of another, that other."""
+        person = self.now.get(identity)
+        while person is not None and person.absorbed_by is not None:
+            person = person.absorbed_by
+        return person
 
     def assign(self, identity: Identity, person: Person) -> None:
         """From here on `person` owns it."""
         self.now[identity] = person
 
     def release(self, identity: Identity, person: Person) -> None:
-        """`person` no longer has this value; whoever comes next may own it."""
+        """`person` no longer has this value; whoever comes next may own it. Who absorbed others keeps all they had."""
+        if person.guid in self.absorbers:
+            return
         self.released.add(identity)
-        if self.now.get(identity) is person:
+        if self.owner_of(identity) is person:
             del self.now[identity]
 
 
@@ -110,6 +122,9 @@ def look_up(identities: Iterable[Identity], *, also: Iterable[UUID] = ()) -> Own
     with one_moment():
         owners = Owners(held=read_owners(wanted), looked_up=wanted)
         owners.people = read_people({*owners.held.values(), *also})
+        owners.absorbers = _read_absorbers(owners.people)
+        if any(rule_id == ANONYMOUS for rule_id, _ in wanted):
+            owners.devices = count_devices(owners.people)
     extend(owners, owners.held)
     return owners
 
@@ -141,8 +156,9 @@ def one_moment() -> Iterator[None]:
 def extend(owners: Owners, held: Mapping[Identity, UUID]) -> None:
     """Take in what the database says of further identities; their owners may be people not read yet."""
     owners.held.update(held)
-    strangers = set(held.values()) - owners.people.keys()
-    owners.people.update(read_people(strangers))
+    if strangers := set(held.values()) - owners.people.keys():
+        owners.people.update(read_people(strangers))
+        owners.absorbers |= _read_absorbers(strangers)
     for identity, guid in held.items():
         if guid in owners.people:
             owners.now.setdefault(identity, owners.people[guid])
@@ -155,7 +171,7 @@ def claim(owners: Owners) -> None:
     a circle. Anything that is not as it was read raises Outrun.
     """
     owners.held.update(read_owners(owners.released - owners.held.keys()))  # no event named these, so nobody looked
-    final = {identity: person.guid for identity, person in owners.now.items()}
+    final = {identity: person.guid for identity in owners.now if (person := owners.owner_of(identity)) is not None}
     gone = sorted(identity for identity, guid in owners.held.items() if final.get(identity) != guid)
     new = [(*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid]
     with connection.cursor() as cursor:
@@ -178,6 +194,66 @@ def claim(owners: Owners) -> None:
             )
             if cursor.rowcount != len(new):
                 raise Outrun
+
+
+def move(pairs: Sequence[tuple[UUID, UUID]]) -> list[tuple[UUID, Identity]]:
+    """Give what each first profile owns to the second one: (who had it, what). They are locked by the caller."""
+    if not pairs:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update profile_identity i set profile_id = m.winner"
+            " from unnest(%s::uuid[], %s::uuid[]) as m(loser, winner) where i.profile_id = m.loser"
+            " returning m.loser, i.rule_id, i.value",
+            [[loser for loser, _ in pairs], [winner for _, winner in pairs]],
+        )
+        return [(loser, (rule_id, value)) for loser, rule_id, value in cursor.fetchall()]
+
+
+def give_back(identities: Sequence[Identity], *, owner: UUID, to: UUID) -> None:
+    """Give those of these that `owner` still owns to another profile. Both are locked by the caller."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update profile_identity i set profile_id = %s"
+            " from unnest(%s::bigint[], %s::text[]) as g(rule_id, value)"
+            " where i.rule_id = g.rule_id and i.value = g.value and i.profile_id = %s",
+            [to, [rule_id for rule_id, _ in identities], [value for _, value in identities], owner],
+        )
+
+
+def drop_strays(owner: UUID, values: Mapping[int, str]) -> None:
+    """Take from a profile the values of unique properties that it does not hold; `values` are those it does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from profile_identity where profile_id = %s and rule_id <> %s and not exists ("
+            "select from unnest(%s::bigint[], %s::text[]) as h(rule_id, value)"
+            " where h.rule_id = profile_identity.rule_id and h.value = profile_identity.value)",
+            [owner, ANONYMOUS, list(values), list(values.values())],
+        )
+
+
+def count_devices(guids: Iterable[UUID]) -> dict[UUID, int]:
+    """How many anonymous ids each of these profiles owns; who has none is absent."""
+    wanted = list(guids)
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select profile_id, count(*) from profile_identity where rule_id = %s and profile_id = any(%s)"
+            " group by profile_id",
+            [ANONYMOUS, wanted],
+        )
+        return dict(cursor.fetchall())
+
+
+def _read_absorbers(guids: Iterable[UUID]) -> set[UUID]:
+    """Those of these profiles that others became part of."""
+    wanted = list(guids)
+    if not wanted:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute("select distinct merged_into from profile where merged_into = any(%s)", [wanted])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def identities_by_profile(guids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:

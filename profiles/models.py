@@ -33,7 +33,12 @@ class Profile(models.Model):
 
     class Meta:
         db_table = "profile"
-        indexes = [models.Index(fields=["created_at"], name="profile_created_at")]
+        indexes = [
+            models.Index(fields=["created_at"], name="profile_created_at"),
+            models.Index(  # touched by merges alone, so updates of values stay on their page (HOT)
+                fields=["merged_into"], condition=Q(merged_into__isnull=False), name="profile_merged_into"
+            ),
+        ]
 
 
 class ValueTypeName(models.TextChoices):
@@ -132,16 +137,48 @@ class RuleSetVersion(models.Model):
         return "the state of the properties"
 
 
+ANONYMOUS = 0  # stands for a rule in ProfileIdentity: ids of devices and sessions, any number of them for a person
+
+
 class ProfileIdentity(models.Model):
-    """Who owns a value of a unique property. This constraint, not an `if`, is what makes unique properties unique."""
+    """Who owns a value of a unique property. This constraint, not an `if`, is what makes unique properties unique.
+
+    Who was merged with others owns their values too. With the rule ANONYMOUS the ids of nobody in particular.
+    """
 
     pk = models.CompositePrimaryKey("rule", "value")
-    rule = models.ForeignKey(ProfilePropertyRule, on_delete=models.PROTECT, related_name="+", db_index=False)
+    rule = models.ForeignKey(
+        ProfilePropertyRule, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     value = models.TextField(db_collation="C")  # C, so that the primary key also serves searches by prefix
     profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identities")
 
     class Meta:
         db_table = "profile_identity"
+
+
+class ProfileMerge(models.Model):
+    """One profile became part of another: what moved, so that it can come back. Written by `profiles/merges.py`.
+
+    `identities` are the [rule id, value] that moved, `repointed` the profiles that had been merged into the loser
+    before. `values` holds, by key that the winner took, [value, meta] before and after. `joined` are the manual groups
+    that the winner joined for it, `left` those that the loser was in.
+    """
+
+    winner_id = models.UUIDField(db_index=True)
+    loser_id = models.UUIDField(db_index=True)
+    at = models.DateTimeField()
+    cause = models.CharField(max_length=60)  # "event:UUID", "person:ID" or "api_key:ID"
+    identities = models.JSONField(default=list)
+    repointed = models.JSONField(default=list)
+    values = models.JSONField(default=dict)
+    joined = models.JSONField(default=list)
+    left = models.JSONField(default=list)
+    undone_at = models.DateTimeField(null=True)
+    undone_cause = models.CharField(max_length=60, blank=True)
+
+    class Meta:
+        db_table = "profile_merge"
 
 
 LAST_CHANGE = 0  # stands for a rule in ProfileDate

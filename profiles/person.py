@@ -16,6 +16,7 @@ from profiles.meta import Entry
 from profiles.rejected import Rejected
 from profiles.ruleset import Rule
 
+MERGED = "_merged_into"  # in the change log beside the keys of properties: [before, after]
 NEVER = 0  # an as-of time older than any other: the rule was never answered
 
 
@@ -30,8 +31,10 @@ class Person:
     hydrated_us: int | None
     row_version: str | None = None  # None: new in this batch
     merged_into: UUID | None = None
+    absorbed_by: Person | None = None  # became part of this one in this batch
     before: dict[str, Any] = field(default_factory=dict)  # changed key -> the value the database holds
     lost: dict[str, list[Any]] = field(default_factory=dict)  # key -> [value, as-of, cause] that came too late
+    noted: dict[str, list[Any]] = field(default_factory=dict)  # what else the change log says of this batch
     cause: str = ""
     is_touched: bool = False  # values or meta differ from the database
 
@@ -106,6 +109,14 @@ class Person:
             taken.add(key)
         return taken
 
+    def put_back(self, key: str, value: Any, entry: Entry | None) -> None:
+        """Make a value, and what is known of it, what they were once."""
+        self._change(key, value)
+        if entry:
+            self.meta[key] = entry
+        else:
+            self.meta.pop(key, None)
+
     def finish_hydration(self, asked: dict[str, Rule], *, answered: Collection[str], hydrated_us: int) -> None:
         """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
         if self.hydrated_us is not None and hydrated_us <= self.hydrated_us:
@@ -122,8 +133,10 @@ class Person:
     def changed_values(self) -> dict[str, list[Any]]:
         """What the change log says of this batch: key -> [old, new], without values that came back to the old one."""
         if self.is_new:
-            return {key: [None, value] for key, value in self.values.items()}
-        return {key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)}
+            return {key: [None, value] for key, value in self.values.items()} | self.noted
+        return self.noted | {
+            key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)
+        }
 
     def _change(self, key: str, value: Any) -> None:
         self.before.setdefault(key, self.values.get(key))

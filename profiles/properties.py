@@ -81,10 +81,10 @@ class Changes:
 
 _STAGE = """
 create temporary table if not exists staged_profile (
-    guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, updated_at timestamptz
+    guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, merged_into uuid, updated_at timestamptz
 ) on commit delete rows
 """
-_STORED = ("guid", "properties", "property_meta", "hydrated_at")
+_STORED = ("guid", "properties", "property_meta", "hydrated_at", "merged_into")
 
 
 def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes:
@@ -136,15 +136,16 @@ def _update(changes: Sequence[_Change], *, now_us: int) -> None:
         cursor.execute("analyze staged_profile")
         cursor.execute(
             "update profile p set properties = s.properties, property_meta = s.property_meta,"
-            " hydrated_at = s.hydrated_at, updated_at = coalesce(s.updated_at, p.updated_at)"
+            " hydrated_at = s.hydrated_at, merged_into = s.merged_into,"
+            " updated_at = coalesce(s.updated_at, p.updated_at)"
             " from staged_profile s where p.guid = s.guid"
         )
 
 
-def _stored(person: Person) -> tuple[UUID, str, str, str | None]:
+def _stored(person: Person) -> tuple[UUID, str, str, str | None, UUID | None]:
     """The columns of `_STORED`."""
     hydrated = None if person.hydrated_us is None else _timestamp(person.hydrated_us)
-    return person.guid, dumps(person.values), dumps(person.meta), hydrated
+    return person.guid, dumps(person.values), dumps(person.meta), hydrated, person.merged_into
 
 
 @lru_cache(maxsize=4096)

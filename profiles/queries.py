@@ -13,6 +13,7 @@ from django.db.models import Q
 from core.accounts import project
 from core.lib.clock import from_us
 from core.ui.wording import plural, value_text
+from profiles.merges import all_ids
 from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
 from profiles.models import (
     Profile,
@@ -140,8 +141,11 @@ def variables(rules: Sequence[ProfilePropertyRule]) -> dict[int, list[ProfilePro
 
 
 def changes_of(profile_id: UUID, *, before: tuple[datetime, int] | None = None, limit: int) -> list[ProfileChange]:
-    """The change log of a profile, newest first; `before` is (at, id) of the last row of the page above."""
-    log = ProfileChange.objects.filter(profile_id=profile_id)
+    """The change log of a profile and of those merged into it, newest first.
+
+    `before` is (at, id) of the last row of the page above.
+    """
+    log = ProfileChange.objects.filter(profile_id__in=all_ids(profile_id))
     if before is not None:
         at, id_ = before
         log = log.filter(Q(at__lt=at) | Q(at=at, id__lt=id_))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.lib.errors import InvalidInput
+from core.lib.names import fold_name
 from profiles.models import ProfilePropertyRule, Retrieval, RuleState
-from schedules.rows import fold_name
 
 
 def match_columns(columns: Sequence[str], *, app_id: int) -> dict[str, str]:

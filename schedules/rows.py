@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from core.lib.names import fold_name
 from events.envelope import InboundEvent
 from events.models import SourceKind
 from plugins.contracts import Halt, Page
@@ -89,11 +90,6 @@ def build_events(page: Page, plan: RowPlan, *, read_at: datetime, number: int) -
         ],
         repaired,
     )
-
-
-def fold_name(name: str) -> str:
-    """A column's name without what people do not mean by it: case, spaces, underscores."""
-    return "".join(name.split()).replace("_", "").casefold()
 
 
 def find_columns(columns: Sequence[str], wanted: Iterable[str]) -> dict[str, str]:

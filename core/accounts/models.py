@@ -90,6 +90,8 @@ class Project(models.Model):
     time_zone = models.CharField(max_length=64, default="UTC")
     phone_region = models.CharField(max_length=2, default="US")
     blocked_values = models.JSONField(default=list)  # values that never identify anyone
+    identity_limit = models.PositiveIntegerField(default=500, db_default=500)  # anonymous ids that one person may have
+    user_id_key = models.CharField(max_length=60, default="user_id", db_default="user_id")  # what userId stands for
     event_retention_days = models.PositiveIntegerField(default=365)
     log_retention_days = models.PositiveIntegerField(default=365)
     guard_share = models.FloatField(default=0.2)  # share of blanked or removed values at which a pass halts

@@ -5,6 +5,7 @@ The row is made the first time it is read, with values from the environment (`se
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class ProjectSettings:
     time_zone: ZoneInfo
     phone_region: str
     blocked_values: frozenset[str]
+    identity_limit: int
+    user_id_key: str
     event_retention_days: int
     log_retention_days: int
     guard_share: float
@@ -149,6 +152,8 @@ def _freeze(project: Project) -> ProjectSettings:
         time_zone=ZoneInfo(project.time_zone),
         phone_region=project.phone_region,
         blocked_values=frozenset(str(value).strip().lower() for value in project.blocked_values),
+        identity_limit=project.identity_limit,
+        user_id_key=project.user_id_key,
         event_retention_days=project.event_retention_days,
         log_retention_days=project.log_retention_days,
         guard_share=project.guard_share,
@@ -184,6 +189,12 @@ def _read_values(value: Any) -> list[str]:
     return sorted({item.strip().lower() for item in value if item.strip()})
 
 
+def _read_key(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", value):
+        raise ValueError("Name the property that userId stands for by its key, such as user_id.")
+    return value
+
+
 def _read_share(value: Any) -> float:
     share = float(value)
     if not 0 < share <= 1:
@@ -211,6 +222,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "time_zone": _read_zone,
     "phone_region": _read_region,
     "blocked_values": _read_values,
+    "identity_limit": _whole_number(1, "The number of anonymous ids that one person may have"),
+    "user_id_key": _read_key,
     "event_retention_days": _whole_number(7, "The number of days that events are kept"),
     "log_retention_days": _whole_number(7, "The number of days that logs are kept"),
     "guard_share": _read_share,

@@ -170,6 +170,8 @@ class SettingsAnswer(serializers.Serializer[Project]):
     blocked_values = serializers.ListField(
         child=serializers.CharField(allow_blank=True), help_text="Values that never identify anyone."
     )
+    identity_limit = serializers.IntegerField(help_text="How many anonymous ids one person may have.")
+    user_id_key = serializers.CharField(help_text="The key of the property that userId of tracking clients stands for.")
     event_retention_days = serializers.IntegerField()
     log_retention_days = serializers.IntegerField()
     guard_share = serializers.FloatField(help_text="From 0 to 1: the share of changed values at which a pass halts.")
@@ -187,6 +189,8 @@ class SettingsChanges(Body):
     blocked_values = serializers.ListField(
         child=serializers.CharField(allow_blank=True, max_length=1000), required=False, max_length=1000
     )
+    identity_limit = serializers.IntegerField(required=False)
+    user_id_key = serializers.CharField(max_length=60, required=False)
     event_retention_days = serializers.IntegerField(required=False)
     log_retention_days = serializers.IntegerField(required=False)
     guard_share = serializers.FloatField(required=False)

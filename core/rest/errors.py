@@ -47,6 +47,16 @@ _MESSAGES = {
 _STATUS = {InvalidInput: 400, NotFound: 404, Refused: 409}
 
 
+class TooMany(exceptions.APIException):
+    """More waits than the product wants to hold. `wait` is in seconds."""
+
+    status_code = 429
+
+    def __init__(self, detail: str, *, wait: float) -> None:
+        super().__init__(detail)
+        self.wait = wait
+
+
 class TooLarge(exceptions.APIException):
     """The body of a request is larger than the setting allows."""
 
@@ -92,7 +102,8 @@ def _read_error(error: Exception) -> tuple[int, str, dict[str, str], dict[str, s
 def _own_words(error: exceptions.APIException) -> str:
     """What the error says, unless it is the framework's own standing sentence."""
     standing = {401, 404}
-    if wait := getattr(error, "wait", None):
+    wait = getattr(error, "wait", None)
+    if wait and not isinstance(error, TooMany):
         return f"This caller sent too many requests. Go on in {int(wait) + 1} seconds."
     is_standing = error.status_code in standing and error.detail == type(error).default_detail
     return "" if is_standing else str(error.detail)

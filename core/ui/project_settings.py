@@ -44,6 +44,16 @@ class SettingsForm(ProductForm):
         widget=forms.Textarea({"rows": 6, "spellcheck": "false"}),
         help_text="One on each line. Two people who share such a value stay two people.",
     )
+    identity_limit = forms.IntegerField(
+        label="Anonymous ids that one person may have",
+        min_value=1,
+        help_text="Further ones are not kept: an id that so many devices share says nothing about a person.",
+    )
+    user_id_key = forms.CharField(
+        label="userId of tracking clients stands for",
+        max_length=60,
+        help_text="The key of a unique property, such as user_id.",
+    )
     event_retention_days = forms.IntegerField(label="Days that events are kept", min_value=7)
     log_retention_days = forms.IntegerField(
         label="Days that logs are kept", min_value=7, help_text="What changed for whom, and who joined and left."
@@ -120,6 +130,8 @@ def _shown(current: ProjectSettings) -> dict[str, Any]:
         "time_zone": str(current.time_zone),
         "phone_region": current.phone_region,
         "blocked_values": "\n".join(sorted(current.blocked_values)),
+        "identity_limit": current.identity_limit,
+        "user_id_key": current.user_id_key,
         "event_retention_days": current.event_retention_days,
         "log_retention_days": current.log_retention_days,
         "guard_share": f"{current.guard_share * 100:g}",

@@ -10,13 +10,13 @@ from django import forms
 from django.forms import BoundField
 
 from apps_connectors.models import App
+from core.lib.names import fold_name
 from core.ui import wording
 from core.ui.forms import dress, mark_needed
 from profiles.models import ProfilePropertyRule
 from schedules.editing.offers import Readable
 from schedules.editing.rhythms import LOADS, RhythmFields, initial_rhythm, set_choices
 from schedules.models import Direction
-from schedules.rows import fold_name
 from schedules.schedules_store import ScheduleData
 
 WAYS = {"table": "A table", "query": "A query", "path": "A file"}

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 from apps_connectors.connections import connect
 from apps_connectors.models import App
+from core.lib.names import fold_name
 from plugins import registry
 from plugins.base import App as Plugin
 from plugins.base import ExportsProfiles, GivesSamples, ImportsRecords, RetrievesProperties
 from plugins.contracts import Column, Field, Option, PluginError, Sample, Table
 from schedules.models import Direction
-from schedules.rows import fold_name
 
 SHOWN_ROWS = 5
 _CHANGED_NAMES = ("updatedat", "changedat", "modifiedat", "lastmodified", "lastchanged", "updatedon", "modified")

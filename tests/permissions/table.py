@@ -11,7 +11,15 @@ from core.accounts.models import Role
 
 VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
 
-OPEN = {"accounts:login", "accounts:logout", "healthz", "readyz"}
+OPEN = {
+    "accounts:login",
+    "accounts:logout",
+    "healthz",
+    "readyz",
+    "tracking:calls",
+    "tracking:calls_with_slash",
+    "tracking:client_settings",
+}
 
 PAGES: dict[str, Role] = {
     "home": VIEWER,
@@ -34,6 +42,10 @@ PAGES: dict[str, Role] = {
     "profiles:refresh": EDITOR,
     "profiles:join": EDITOR,
     "profiles:leave": EDITOR,
+    "profiles:merge": EDITOR,
+    "profiles:merges": VIEWER,
+    "profiles:past": VIEWER,
+    "profiles:undo_merge": EDITOR,
     "properties:list": VIEWER,
     "properties:create": EDITOR,
     "properties:progress": VIEWER,
@@ -123,6 +135,10 @@ _ENDPOINTS: dict[str, str] = {
     "events_api:profile_groups": "GET profiles:read",
     "events_api:profile_group": "GET profiles:read",
     "events_api:profile_moves": "GET profiles:read",
+    "events_api:merge": "POST profiles:write",
+    "events_api:merges": "GET profiles:read",
+    "events_api:as_of": "GET profiles:read",
+    "events_api:undo_merge": "POST profiles:write",
     "schedules_api:schedules": "GET schedules:read, POST schedules:write",
     "schedules_api:schedule": "GET schedules:read, PATCH schedules:write, DELETE schedules:write",
     "schedules_api:run_now": "POST schedules:write",

@@ -28,6 +28,8 @@ def every_page(shop: Shop) -> dict[str, str]:
         "of a group": f"/profiles/?group={lapsed}",
         "profile": f"/profiles/{shop.evan.pk}/",
         "changes": f"/profiles/{shop.evan.pk}/changes/",
+        "merges": f"/profiles/{shop.evan.pk}/merges/",
+        "past": f"/profiles/{shop.evan.pk}/past/?at=2026-01-31T12:00",
         "calculated group": f"/groups/{lapsed}/",
         "manual group": f"/groups/{guests}/",
         "moves": f"/groups/{lapsed}/log/",

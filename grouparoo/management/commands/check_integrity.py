@@ -48,10 +48,23 @@ CHECKS: dict[str, str] = {
         "select count(*) from work w where w.kind in ('import', 'export')"
         " and not exists (select from run r where r.work_id = w.id)"
     ),
+    "identities of profiles that became part of another": (
+        "select count(*) from profile_identity i join profile p on p.guid = i.profile_id"
+        " where p.merged_into is not null"
+    ),
+    "profiles merged into one that is not there": (
+        "select count(*) from profile p where p.merged_into is not null and not exists"
+        " (select from profile w where w.guid = p.merged_into and w.merged_into is null)"
+    ),
+    "identities whose property does not exist": (
+        "select count(*) from profile_identity i where i.rule_id <> 0 and not exists"
+        " (select from profile_property_rule r where r.id = i.rule_id)"
+    ),
     "identities that are not the profile's value": (
         "select count(*) from profile_identity i join profile p on p.guid = i.profile_id"
         " join profile_property_rule r on r.id = i.rule_id"
         " where length(i.value) <= 400 and p.properties ->> r.key is distinct from i.value"
+        " and not exists (select from profile t where t.merged_into = p.guid)"  # who keeps all that they brought
     ),
     "messages that are both waiting and stored": "select count(*) from inbox i join event e on e.id = i.id",
 }

@@ -1,0 +1,21 @@
+"""A visit and a purchase, sent by PyPI's segment-analytics-python: HOST KEY."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import segment.analytics as analytics
+
+analytics.host, analytics.write_key = sys.argv[1:3]
+analytics.gzip = True
+analytics.max_retries = 5
+analytics.page(anonymous_id="device-1", name="Prices", properties={"path": "/prices"})
+analytics.identify("u-1", {"firstName": "Alice", "email": "alice@example.com", "plan": "gold"}, anonymous_id="device-1")
+analytics.track("u-1", "Purchase", {"total": 12.5}, timestamp=datetime.now(UTC), message_id="purchase-1")
+analytics.track("u-1", "Purchase", {"total": 12.5}, timestamp=datetime.now(UTC), message_id="purchase-1")
+analytics.group("u-1", "acme", {"name": "Acme"})
+analytics.screen("u-1", name="Cart")
+analytics.track("u-0", "Opened")
+analytics.alias("u-0", "u-1")
+analytics.shutdown()
