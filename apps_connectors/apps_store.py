@@ -6,7 +6,7 @@ mask in their place, and giving the mask back keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -119,6 +119,15 @@ def test_app(app_id: int) -> TestResult:
     return result
 
 
+_rotations: list[Callable[[], None]] = []
+
+
+def rotate_with(rotation: Callable[[], None]) -> None:
+    """Let an upper app encrypt its own secrets anew in the same transaction."""
+    if rotation not in _rotations:
+        _rotations.append(rotation)
+
+
 def rotate_secrets(*, actor: Actor) -> int:
     """Encrypt every App's secrets with the newest key; how many Apps have some. Raises UnreadableSecrets."""
     with transaction.atomic():
@@ -127,6 +136,8 @@ def rotate_secrets(*, actor: Actor) -> int:
             app.secrets = rotate(app.secrets, settings.GROUPAROO_SECRET_KEYS)
             audit.record("app.rotate_secrets", app, actor=actor)
         App.objects.bulk_update(apps, ["secrets"])
+        for rotation in _rotations:
+            rotation()
     return len(apps)
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from core.ui import causes
+from core.ui import causes, slots
+from core.ui.slots import Slot
 
 
 class EventsConfig(AppConfig):
@@ -12,6 +13,11 @@ class EventsConfig(AppConfig):
 
     def ready(self) -> None:
         """Pages of lower apps may name events."""
-        from events.queries import name_events  # noqa: PLC0415  models are not there before ready()
+        from apps_connectors import apps_store  # noqa: PLC0415
+        from events import hooks  # noqa: PLC0415
+        from events.queries import name_events, name_hooks  # noqa: PLC0415  models are not there before ready()
 
+        apps_store.rotate_with(hooks.rotate_secrets)
         causes.register("event", name_events)
+        causes.register("webhook", name_hooks)
+        slots.register(Slot("app", "Webhooks that come in", "hooks:of_app", order=2))

@@ -1,12 +1,14 @@
 """Events: those that wait (Inbox), those that are done (Event, partitioned), and the keys that make each one once.
 
-`Inbox` is written by `events/inbox.py`, `Event` and `EventKey` by `events/store.py`.
+`Inbox` is written by `events/inbox.py`, `Event` and `EventKey` by `events/store.py`, `Hook` and `HookCall` by
+`events/hooks.py`.
 """
 
 from __future__ import annotations
 
 from django.db import models
 
+from apps_connectors.models import App
 from core.lib.ordered_json import OrderedJSONField
 
 
@@ -76,3 +78,40 @@ class EventKey(models.Model):
 
     class Meta:
         db_table = "event_key"
+
+
+class Hook(models.Model):
+    """Where a tool's webhooks arrive for an App: one address with a secret in it. Written by `events/hooks.py`.
+
+    `mapping` holds paths into the body: {"fields": {property key: path}, "type", "message_id", "occurred_at", "items"}.
+    `signature` says how bodies are signed; see `events/hook_bodies.py`. `secrets` is one encrypted token for the secret
+    in the address and the signing secret together; `secret_hash` tells the first one.
+    """
+
+    app = models.OneToOneField(App, on_delete=models.CASCADE, related_name="hook")
+    secret_hash = models.CharField(max_length=64)
+    secrets = models.TextField()
+    mapping = models.JSONField(default=dict)
+    signature = models.CharField(max_length=20, default="none")
+    signature_header = models.CharField(max_length=100, blank=True)
+    listening_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "hook"
+
+    def __str__(self) -> str:
+        return f"the webhook of {self.app}"
+
+
+class HookCall(models.Model):
+    """One of the last calls that came while someone was listening, as it came."""
+
+    hook = models.ForeignKey(Hook, on_delete=models.CASCADE, related_name="calls")
+    at = models.DateTimeField(auto_now_add=True)
+    body = models.TextField()
+    answer = models.TextField()
+
+    class Meta:
+        db_table = "hook_call"

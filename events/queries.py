@@ -9,14 +9,16 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.urls import reverse
 
+from apps_connectors.models import App
 from core.accounts.models import ApiKey, User
 from core.lib import uuid7
 from core.ui import causes
 from core.ui.causes import Cause
 from core.ui.counting import Question
 from events.envelope import event_key
-from events.models import Event, EventKey, SourceKind
+from events.models import Event, EventKey, Hook, SourceKind
 from profiles.merges import all_ids
 
 
@@ -87,6 +89,13 @@ def name_events(ids: list[str]) -> Mapping[str, Cause]:
     return {str(event.pk): _in_words(event, named[sources[event.pk]]) for event in events}
 
 
+def name_hooks(ids: list[str]) -> Mapping[str, Cause]:
+    """The causes "webhook:APP" in words."""
+    wanted = [int(each) for each in ids if each.isdecimal()]
+    names = App.objects.filter(pk__in=wanted).values_list("pk", "name")
+    return {str(pk): Cause(f"a webhook of {name}", reverse("apps:show", args=[pk])) for pk, name in names}
+
+
 def _in_words(event: Event, source: Cause) -> Cause:
     if event.source_kind == SourceKind.RUN:
         return source
@@ -97,6 +106,7 @@ def ids_of(name: str) -> list[UUID]:
     """The events that may be meant by an id or a message id, the latest first. Message ids are known for a week."""
     keys = [event_key(SourceKind.API_KEY, each, name) for each in ApiKey.objects.values_list("pk", flat=True)]
     keys += [event_key(SourceKind.PERSON, each, name) for each in User.objects.values_list("pk", flat=True)]
+    keys += [event_key(SourceKind.WEBHOOK, each, name) for each in Hook.objects.values_list("app_id", flat=True)]
     keys.append(event_key(SourceKind.RUN, 0, name))
     found = set(EventKey.objects.filter(key__in=keys).values_list("event_id", flat=True))
     with suppress(ValueError):

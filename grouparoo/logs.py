@@ -7,6 +7,7 @@ X-Request-ID said, `task_id` is Celery's.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,10 +22,22 @@ _NAMES = {"levelname": "level", "name": "logger", "processName": "process"}
 _requests = logging.getLogger("grouparoo.requests")
 
 
+# Addresses that are secrets themselves: those of webhooks, and what a browser's client asks with its write key.
+_SECRET_PATHS = re.compile(r"(/hooks/\d+/|/v1/projects/)[^/?\s]+")
+
+
+def _masked(text: str) -> str:
+    return _SECRET_PATHS.sub(r"\1…", text)
+
+
 class Context(logging.Filter):
-    """Adds what a line belongs to."""
+    """Adds what a line belongs to, and takes secrets out of addresses."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_masked(each) if isinstance(each, str) else each for each in record.args)
+        if isinstance(path := getattr(record, "path", None), str):
+            record.path = _masked(path)
         if request_id := request_ids.current():
             record.request_id = request_id
         request = getattr(current_task, "request", None)

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/", include("schedules.urls")),
     path("runs/", include("schedules.run_urls")),
     path("outbound-events/", include("schedules.outbound.urls")),
+    path("", include("events.hook_urls")),
     path("", include("pipeline.tracking_urls")),
     path("", include("pipeline.api_urls")),
     path("", include("schedules.api_urls")),

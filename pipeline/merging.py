@@ -68,7 +68,7 @@ def preview(winner: UUID, loser: UUID) -> Preview:
 
 
 def merge(winner: UUID, loser: UUID, *, actor: Actor) -> ProfileMerge:
-    """Let the loser become part of the winner. Raises NotFound, InvalidInput, or Refused when one is part of another."""
+    """Let the loser become part of the winner. Raises NotFound, InvalidInput, or Refused when one is merged already."""
     _check(winner, loser)
 
     def tell(_: BatchResult) -> None:

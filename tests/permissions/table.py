@@ -12,6 +12,7 @@ from core.accounts.models import Role
 VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
 
 OPEN = {
+    "hooks:door",
     "accounts:login",
     "accounts:logout",
     "healthz",
@@ -75,6 +76,13 @@ PAGES: dict[str, Role] = {
     "groups:remove": EDITOR,
     "events:list": VIEWER,
     "events:show": VIEWER,
+    "hooks:edit": EDITOR,
+    "hooks:create": EDITOR,
+    "hooks:calls": EDITOR,
+    "hooks:listen": EDITOR,
+    "hooks:renew": EDITOR,
+    "hooks:delete": EDITOR,
+    "hooks:of_app": VIEWER,
     "apps:list": VIEWER,
     "apps:connect": EDITOR,
     "apps:show": VIEWER,
