@@ -27,7 +27,7 @@ from events.envelope import InboundEvent
 from events.models import EventState
 from groups import membership
 from pipeline.items import BatchResult, Item, read_items
-from profiles import hydration, hydration_retries, identity, merges, properties, ruleset
+from profiles import guards, hydration, hydration_retries, identity, merges, properties, ruleset
 from profiles import rules as rules_store
 from profiles.answers import learn, owners_of_answers
 from profiles.hydration import Fetched
@@ -78,6 +78,7 @@ class Prepared:
     resolution: Resolution
     people: list[Person]
     fetched: Fetched
+    blanks: dict[int, int]  # values that the Apps' answers take away, by rule
     result: BatchResult
 
 
@@ -136,8 +137,9 @@ def prepare(
     result.statements = len(fetched.statements)
     result.unanswered = {key: reason for errors in fetched.errors.values() for key, reason in errors.items()}
     identity.look_up_more(owners, owners_of_answers(fetched, rules, owners))
+    blanks = guards.judge(people, fetched, rules, now_us=now_us)
     learn(people, fetched, rules, owners, now_us=now_us)
-    return Prepared(items, refresh, join, rules, now_us, owners, resolution, people, fetched, result)
+    return Prepared(items, refresh, join, rules, now_us, owners, resolution, people, fetched, blanks, result)
 
 
 def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], None]) -> BatchResult:
@@ -170,6 +172,7 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
             happened=[(each.event.type, each.profile_id) for each in processed if each.profile_id is not None],
         )
         _note_hydration(prepared)
+        guards.note(prepared.blanks, now_us=prepared.now_us)
         also(result)
     rules_store.note_answers(gone=prepared.fetched.gone, several=prepared.fetched.several)
     return result

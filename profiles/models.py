@@ -213,6 +213,19 @@ class HydrationRetry(models.Model):
         db_table = "hydration_retry"
 
 
+class HydrationGuard(models.Model):
+    """How many values of a rule its source blanked since a time, for the guard. Written by `profiles/guards.py`."""
+
+    rule = models.OneToOneField(ProfilePropertyRule, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    blanked = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(null=True)  # values there were, counted when it first mattered
+    accepted_until = models.DateTimeField(null=True)  # a person said that blanks are right
+
+    class Meta:
+        db_table = "hydration_guard"
+
+
 class ProfileChange(models.Model):
     """The change log: one row for each profile and batch. Append only, partitioned by time.
 

@@ -18,7 +18,7 @@ from core.lib.errors import InvalidInput, Refused
 from core.work import leases
 from core.work.models import Work, WorkState
 from core.work.wake import wake
-from profiles import uniqueness
+from profiles import guards, uniqueness
 from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleSetVersion, RuleState, RuleVariable
 from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule, check_rule, invalid, refuse_cycle
 from profiles.rule_users import users_of
@@ -155,11 +155,12 @@ def follow_updates(*, actor: Actor) -> None:
 
 
 def resume_rule(rule: ProfilePropertyRule, *, actor: Actor) -> None:
-    """Ask a paused rule again from the next batch on."""
+    """Ask a paused rule again from the next batch on; for a day it is believed whatever it says."""
     with transaction.atomic():
         _lock_and_count()
         before = rule.paused_reason
         ProfilePropertyRule.objects.filter(pk=rule.pk).update(paused_reason="", warning="")
+        guards.accept(rule.pk)
         _ask_everyone(rule)
         audit.record("rule.resume", rule, before={"paused": before}, after={"paused": ""}, actor=actor)
 
