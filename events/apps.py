@@ -14,9 +14,11 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         """Pages of lower apps may name events."""
         from apps_connectors import apps_store  # noqa: PLC0415
-        from events import hooks  # noqa: PLC0415
+        from events import hooks, replay  # noqa: PLC0415
         from events.queries import name_events, name_hooks  # noqa: PLC0415  models are not there before ready()
+        from profiles import rules  # noqa: PLC0415
 
+        rules.when_unique(replay.look_again)
         apps_store.rotate_with(hooks.rotate_secrets)
         causes.register("event", name_events)
         causes.register("webhook", name_hooks)

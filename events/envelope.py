@@ -35,6 +35,7 @@ class InboundEvent:
     may_create: bool = True
     carried: Mapping[str, Any] | None = None
     read_at: datetime | None = None
+    is_replay: bool = False  # it is stored already; what becomes of it now takes that place
 
 
 def event_key(source_kind: str, source_id: int, message_id: str) -> UUID:

@@ -1,7 +1,7 @@
 """Events: those that wait (Inbox), those that are done (Event, partitioned), and the keys that make each one once.
 
-`Inbox` is written by `events/inbox.py`, `Event` and `EventKey` by `events/store.py`, `Hook` and `HookCall` by
-`events/hooks.py`.
+`Inbox` is written by `events/inbox.py` and `events/replay.py`, `Event` and `EventKey` by `events/store.py`, `Hook` and
+`HookCall` by `events/hooks.py`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Inbox(models.Model):
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True)
+    is_replay = models.BooleanField(default=False, db_default=False)  # it is stored already and is taken once more
 
     class Meta:
         db_table = "inbox"

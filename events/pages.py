@@ -8,6 +8,8 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 from psycopg2 import errorcodes
 
@@ -29,6 +31,7 @@ LOOKS: Mapping[str, str] = {EventState.PROCESSED: "ok", EventState.UNLINKED: "wa
 _PATIENCE = "3s"  # a rare type among millions of events is not worth waiting for longer
 _RECENT = 1000  # events among which types are looked for, to offer them
 _MOST_TYPES = 30
+LOOKED_AT = 200_000  # events whose payloads are looked into at once
 
 
 class TooSlow(Exception):
@@ -43,12 +46,20 @@ class Filters:
     span: str = ""
     state: str = ""
     person: str = ""
+    key: str = ""
+    value: str = ""
     people: tuple[UUID, ...] | None = None
 
     @property
     def are_set(self) -> bool:
         """Whether anything narrows the list."""
-        return bool(self.type or self.span or self.state or self.person)
+        return bool(self.type or self.span or self.state or self.person or self.key)
+
+    @property
+    def given(self) -> list[tuple[str, str]]:
+        """What was asked for, as a form sends it."""
+        names = ("type", "span", "state", "person", "key", "value")
+        return [(name, getattr(self, name)) for name in names if getattr(self, name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +85,25 @@ def read_filters(given: Mapping[str, str]) -> Filters:
         span=span if span in SPANS else "",
         state=state if state in EventState.values else "",
         person=person,
+        key=given.get("key", "").strip()[:200],
+        value=given.get("value", "").strip()[:1000],
         people=people,
     )
 
 
-def find(filters: Filters, *, before: UUID | None, limit: int) -> list[Event]:
-    """The newest events that fit, those before an id. Raises TooSlow when that takes longer than a page may."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The events of one page. `looked_to` is the last event that was looked at, where that is not the very first."""
+
+    events: list[Event]
+    looked_to: UUID | None = None
+
+
+def find(filters: Filters, *, before: UUID | None, limit: int) -> Found:
+    """The newest events that fit, those before an id. Raises TooSlow when that takes longer than a page may.
+
+    What stands in payloads is looked for in so many events at a time, since no index holds it.
+    """
     found = Event.objects.order_by("-id")
     if before is not None:
         found = found.filter(pk__lt=before)
@@ -94,13 +118,31 @@ def find(filters: Filters, *, before: UUID | None, limit: int) -> list[Event]:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            events = list(found[:limit])
+            answer = _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
             cursor.execute("set local statement_timeout = default")
-            return events
+            return answer
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None
         raise
+
+
+def _look_into(found: QuerySet[Event], filters: Filters, limit: int) -> Found:
+    """Those of the newest `LOOKED_AT` whose payload has the key, with this value where one is asked for."""
+    looked = list(found.values_list("pk", flat=True)[LOOKED_AT - 1 : LOOKED_AT])
+    within = found.filter(pk__gte=looked[0]) if looked else found
+    holds = has_payload(within, key=filters.key, value=filters.value)
+    events = list(holds[:limit])
+    return Found(events, looked[0] if looked and len(events) < limit else None)
+
+
+def has_payload(events: QuerySet[Event], *, key: str, value: str = "") -> QuerySet[Event]:
+    """Those whose payload has a key, with this value (as text) where one is given."""
+    if value:
+        asked = RawSQL("payload ->> %s = %s", [key, value], output_field=BooleanField())
+    else:
+        asked = RawSQL("payload -> %s is not null", [key], output_field=BooleanField())
+    return events.filter(asked)
 
 
 def show(events: Sequence[Event]) -> list[Row]:

@@ -73,6 +73,8 @@ def finish(events: Sequence[ProcessedEvent]) -> None:
             )
             if cursor.rowcount != len(keyed):
                 raise KeyTaken
+        if again := [event.id for event in events if event.event.is_replay]:
+            cursor.execute("delete from event where id = any(%s)", [again])
         copy_rows(
             cursor,
             "event",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
-from core.accounts.permissions import role_required
+from core.accounts.permissions import has_role, role_required
+from core.lib import uuid7
 from core.ui.counting import Question, count
+from core.ui.forms import actor_of
 from core.ui.pages import PAGE_SIZE, answer, read_guid, wants_fragment
+from core.ui.wording import plural
 from events import pages
 from events.models import EventState
+from events.replay import MOST, replay
 
 
 @require_GET
@@ -23,9 +29,10 @@ def list_events(request: HttpRequest) -> HttpResponse:
     filters = pages.read_filters(request.GET.dict())
     before = read_guid(request.GET.get("before"))
     try:
-        found, is_slow = pages.find(filters, before=before, limit=PAGE_SIZE + 1), False
+        looked, is_slow = pages.find(filters, before=before, limit=PAGE_SIZE + 1), False
     except pages.TooSlow:
-        found, is_slow = [], True
+        looked, is_slow = pages.Found([]), True
+    found = looked.events
     events, waiting = found[:PAGE_SIZE], count({"waiting": Question("inbox")})["waiting"]
     stamp = f"{events[0].pk if events else ''}.{waiting.all}"
     if request.GET.get("seen") == stamp and wants_fragment(request):
@@ -40,6 +47,9 @@ def list_events(request: HttpRequest) -> HttpResponse:
         "is_paused": is_paused,
         "listens": not is_paused and before is None and not is_slow,
         "next_before": events[-1].pk if len(found) > PAGE_SIZE else None,
+        "looked_to": looked.looked_to,
+        "looked_back": uuid7.time_of(looked.looked_to) if looked.looked_to else None,
+        "may_replay": filters.are_set and has_role(request.user, Role.EDITOR),
         "is_later_page": before is not None,
         "endpoint": request.build_absolute_uri("/api/v1/events/"),
     }
@@ -47,6 +57,25 @@ def list_events(request: HttpRequest) -> HttpResponse:
         context |= {"types": pages.recent_types(), "states": EventState.choices, "spans": _spans()}
         context["here"] = reverse("events:list")
     return answer(request, "events/list.html", "events/_table.html", context)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def replay_events(request: HttpRequest) -> HttpResponse:
+    """Take one event again, or those that the list's filters pick, the newest first, up to a limit."""
+    one = read_guid(request.POST.get("event"))
+    try:
+        filters = pages.read_filters(request.POST.dict())
+        ids = [one] if one else [event.pk for event in pages.find(filters, before=None, limit=MOST).events]
+    except pages.TooSlow:
+        messages.error(request, "Looking through all events for this takes too long. Choose a shorter time.")
+        return redirect("events:list")
+    count = replay(ids, actor=actor_of(request))
+    if count:
+        messages.success(request, f"{plural(count, 'event')} will be taken again, in the order they came.")
+    else:
+        messages.error(request, "None of these can be taken again: rows of a run come again with their schedule.")
+    return redirect("events:show", one) if one else redirect("events:list")
 
 
 def _spans() -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ WORK = {
     "outbound": "outbound",
     "group": "groups",
     "rehydrate": "rehydrate",
+    "relink": "relink",
     project.ZONE_WORK: "time_zone",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)

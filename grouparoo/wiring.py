@@ -21,6 +21,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "outbound": ("schedules.outbound_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),
     "rehydrate": ("pipeline.refresh_everyone", "default"),
+    "relink": ("pipeline.relink", "default"),
     "boundaries": ("groups.sweep_boundaries", "groups"),
     "time_zone": ("groups.follow_time_zone", "groups"),
 }

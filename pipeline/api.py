@@ -31,10 +31,12 @@ from core.rest.endpoint import Endpoint, operation, scopes_of
 from core.rest.errors import TooMany
 from core.rest.paging import answer_page
 from core.rest.parsing import require_body
-from core.rest.reading import PageQuery, read_query
+from core.rest.reading import Body, PageQuery, read_body, read_query
 from events import queries
 from events.inbox import Fate, FateKind, Full, accept
 from events.models import Event, EventState, Inbox, SourceKind
+from events.pages import has_payload
+from events.replay import MOST, replay
 
 WAITING = "waiting"
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)  # ids know no earlier time
@@ -67,6 +69,8 @@ class EventsQuery(PageQuery):
     message_id = serializers.CharField(required=False, max_length=200, help_text="Known for seven days.")
     source_kind = serializers.ChoiceField(SourceKind.choices, required=False)
     source_id = serializers.IntegerField(required=False, min_value=0)
+    key = serializers.CharField(required=False, max_length=200, help_text="Its payload has this key.")
+    value = serializers.CharField(required=False, max_length=1000, help_text="Of that key, as text.")
     since = serializers.DateTimeField(required=False, help_text="Received at this time or later.")
     until = serializers.DateTimeField(required=False, help_text="Received before this time.")
 
@@ -131,6 +135,30 @@ class Events(Endpoint):
         )
 
 
+class ReplayBody(Body):
+    """Which events are taken again."""
+
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=MOST)
+
+
+class ReplayAnswer(serializers.Serializer[Any]):
+    """How many wait to be taken again."""
+
+    replayed = serializers.IntegerField(help_text="Rows of runs and events that are not known are passed over.")
+
+
+class Replay(Endpoint):
+    """Takes events again."""
+
+    required_scope = "events:write"
+
+    @operation("replay_events", body=ReplayBody, answers=ReplayAnswer, status=202)
+    def post(self, request: Request) -> Response:
+        """Process stored events once more, with their own times; deliveries that were made are not made again."""
+        ids = read_body(request, ReplayBody)["ids"]
+        return Response({"replayed": replay(ids, actor=actor_of(request))}, status=202)
+
+
 class OneEvent(Endpoint):
     """One event, by its id or its message id."""
 
@@ -162,6 +190,10 @@ def _filter(wanted: dict[str, Any]) -> Any:
     found = Event.objects.filter(**same)
     if "profile" in wanted:
         found = found.filter(profile_id=wanted["profile"])
+    if "key" in wanted:
+        found = has_payload(found, key=wanted["key"], value=wanted.get("value", ""))
+    elif "value" in wanted:
+        raise InvalidInput("Say which key has this value.", {"key": "Give the key of the payload."})
     if "message_id" in wanted:
         found = found.filter(pk__in=queries.ids_of(wanted["message_id"]))
     if "since" in wanted:

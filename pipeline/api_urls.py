@@ -9,6 +9,7 @@ from pipeline import api, merges_api, profiles_api
 app_name = "events_api"
 urlpatterns = [
     path("api/v1/events/", api.Events.as_view(), name="events"),
+    path("api/v1/events/replay/", api.Replay.as_view(), name="replay"),
     path("api/v1/events/<str:name>/", api.OneEvent.as_view(), name="event"),
     path("api/v1/profiles/", profiles_api.Profiles.as_view(), name="profiles"),
     path("api/v1/profiles/<uuid:guid>/", profiles_api.OneProfile.as_view(), name="profile"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from events.views import list_events
+from events.views import list_events, replay_events
 from pipeline.event_views import show_event
 
 app_name = "events"
 urlpatterns = [
     path("", list_events, name="list"),
+    path("replay/", replay_events, name="replay"),
     path("<uuid:event_id>/", show_event, name="show"),
 ]

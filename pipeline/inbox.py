@@ -33,7 +33,8 @@ update inbox i
   from (select id from inbox where lease_until is null or lease_until < clock_timestamp()
          order by id limit %s for update skip locked) due
  where i.id = due.id
-returning i.id, i.message_id, i.type, i.occurred_at, i.received_at, i.source_kind, i.source_id, i.payload::text
+returning i.id, i.message_id, i.type, i.occurred_at, i.received_at, i.source_kind, i.source_id, i.payload::text,
+          i.is_replay
 """
 
 
@@ -92,6 +93,7 @@ def claim(*, limit: int) -> tuple[UUID, list[InboundEvent]]:
             source_id=row[6],
             payload=loads(row[7]),
             payload_text=row[7],
+            is_replay=row[8],
         )
         for row in rows
     ]

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core.work import leases
 from core.work.wake import wake
+from events.replay import replay_unlinked
 from pipeline import inbox, refresh
 
 
@@ -20,6 +21,13 @@ def process_inbox() -> None:
 def retry_hydration() -> None:
     """Ask again for people whose Apps were down."""
     refresh.retry_due()
+
+
+@shared_task(name="pipeline.relink")
+def relink() -> None:
+    """Take events again that found nobody, for one slice."""
+    if leases.run_slice("relink", replay_unlinked):
+        wake("relink")
 
 
 @shared_task(name="pipeline.refresh_everyone")

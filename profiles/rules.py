@@ -39,6 +39,15 @@ def check_types_with(check: Callable[[ProfilePropertyRule], None]) -> None:
         _type_checks.append(check)
 
 
+_unique_watchers: list[Callable[[ProfilePropertyRule], None]] = []
+
+
+def when_unique(tell: Callable[[ProfilePropertyRule], None]) -> None:
+    """Let an upper app know, in the same transaction, of each property that identifies people from now on."""
+    if tell not in _unique_watchers:
+        _unique_watchers.append(tell)
+
+
 def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     """Make a rule that is in use at once; raises InvalidInput with what to mend."""
     reads = check_rule(new)
@@ -65,6 +74,9 @@ def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
         )
         RuleVariable.objects.bulk_create([RuleVariable(rule=rule, reads=read) for read in reads])
         audit.record("rule.create", rule, after=describe(rule), actor=actor)
+        if rule.is_unique:
+            for tell in _unique_watchers:
+                tell(rule)
         _ask_everyone(rule)
     return rule
 
@@ -95,6 +107,8 @@ def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyR
         rule.save()
         if becomes_unique:
             uniqueness.claim_all(rule)
+            for tell in _unique_watchers:
+                tell(rule)
         if was_retyped:
             for check in _type_checks:
                 check(rule)

@@ -76,6 +76,7 @@ PAGES: dict[str, Role] = {
     "groups:remove": EDITOR,
     "events:list": VIEWER,
     "events:show": VIEWER,
+    "events:replay": EDITOR,
     "hooks:edit": EDITOR,
     "hooks:create": EDITOR,
     "hooks:calls": EDITOR,
@@ -135,6 +136,7 @@ PAGES: dict[str, Role] = {
 _ENDPOINTS: dict[str, str] = {
     "events_api:events": "GET events:read, POST events:write",
     "events_api:event": "GET events:read",
+    "events_api:replay": "POST events:write",
     "events_api:profiles": "GET profiles:read",
     "events_api:profile": "GET profiles:read",
     "events_api:refresh": "POST profiles:write",
