@@ -54,6 +54,11 @@ def check_rule(new: NewRule) -> list[ProfilePropertyRule]:
     return reads
 
 
+def check_app(new: NewRule) -> None:
+    """Raises InvalidInput when its App cannot be asked for properties."""
+    _try_with_app(new, {})
+
+
 def read_rules(new: NewRule) -> list[ProfilePropertyRule]:
     """The rules it reads, after everything that can be judged without asking its App was judged."""
     if not _KEY.fullmatch(new.key) or len(new.key) > 60:

@@ -20,11 +20,29 @@ from core.work.models import Work, WorkState
 from core.work.wake import wake
 from profiles import guards, uniqueness
 from profiles.models import Profile, ProfilePropertyRule, Retrieval, RuleSetVersion, RuleState, RuleVariable
-from profiles.rule_checks import AGGREGATIONS, FILTERS, NewRule, check_rule, invalid, refuse_cycle
+from profiles.rule_checks import (
+    AGGREGATIONS,
+    FILTERS,
+    NewRule,
+    check_app,
+    check_rule,
+    invalid,
+    read_rules,
+    refuse_cycle,
+)
 from profiles.rule_users import users_of
 from profiles.ruleset import RULES_LOCK, current_version
 
-__all__ = ["AGGREGATIONS", "FILTERS", "NewRule", "create_rule", "delete_rule", "resume_rule", "update_rule"]
+__all__ = [
+    "AGGREGATIONS",
+    "FILTERS",
+    "NewRule",
+    "create_rule",
+    "create_rules",
+    "delete_rule",
+    "resume_rule",
+    "update_rule",
+]
 
 REHYDRATE = "rehydrate"  # the kind of work that goes through everyone after a change of a rule
 EVERYONE = "everyone:"  # before the state of the rules from which on everyone is asked, the subject of that work
@@ -53,31 +71,64 @@ def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     reads = check_rule(new)
     with transaction.atomic():
         _lock_and_count()
-        same = ProfilePropertyRule.objects.filter(key=new.key).first()
-        if same is not None and same.state == RuleState.DELETED:
-            raise invalid("key", f"{new.key} is being deleted: its last values are taken away. Try again in a while.")
-        if same is not None:
-            raise invalid("key", f"There is already a property {new.key}.")
-        rule = ProfilePropertyRule.objects.create(
-            key=new.key,
-            label=new.label or new.key.replace("_", " ").capitalize(),
-            type=new.type,
-            is_unique=new.is_unique,
-            is_array=new.is_array,
-            identity_rank=(new.identity_rank or _next_rank()) if new.is_unique else None,
-            app=new.app,
-            retrieval=new.retrieval,
-            query=new.query,
-            column=dict(new.column),
-            column_key=reads[0] if new.retrieval == Retrieval.COLUMN else None,
-            column_label=new.column_label,
-        )
-        RuleVariable.objects.bulk_create([RuleVariable(rule=rule, reads=read) for read in reads])
-        audit.record("rule.create", rule, after=describe(rule), actor=actor)
-        if rule.is_unique:
-            for tell in _unique_watchers:
-                tell(rule)
+        rule = _create(new, reads, actor=actor)
         _ask_everyone(rule)
+    return rule
+
+
+def create_rules(news: Sequence[NewRule], *, actor: Actor) -> list[ProfilePropertyRule]:
+    """Make several rules, all or none; a later one may read an earlier one. Everyone is asked once for all of them.
+
+    Raises InvalidInput with fields such as "2.key".
+    """
+    problems: dict[str, str] = {}
+    for app in {new.app.pk: new for new in news if new.app is not None and new.retrieval == Retrieval.COLUMN}.values():
+        check_app(app)
+    made: list[ProfilePropertyRule] = []
+    with transaction.atomic():
+        _lock_and_count()
+        for number, new in enumerate(news):
+            try:
+                with transaction.atomic():
+                    reads = check_rule(new) if new.retrieval == Retrieval.QUERY else read_rules(new)
+                    made.append(_create(new, reads, actor=actor))
+            except InvalidInput as error:
+                problems |= {
+                    f"{number}.{name}": text for name, text in (error.fields or {"key": error.message}).items()
+                }
+        if problems:
+            raise InvalidInput(" ".join(dict.fromkeys(problems.values())), problems)
+        if asked := [rule for rule in made if rule.retrieval != Retrieval.EVENT]:
+            _ask_everyone(asked[0])
+    return made
+
+
+def _create(new: NewRule, reads: Sequence[ProfilePropertyRule], *, actor: Actor) -> ProfilePropertyRule:
+    """While the caller holds the rules' lock."""
+    same = ProfilePropertyRule.objects.filter(key=new.key).first()
+    if same is not None and same.state == RuleState.DELETED:
+        raise invalid("key", f"{new.key} is being deleted: its last values are taken away. Try again in a while.")
+    if same is not None:
+        raise invalid("key", f"There is already a property {new.key}.")
+    rule = ProfilePropertyRule.objects.create(
+        key=new.key,
+        label=new.label or new.key.replace("_", " ").capitalize(),
+        type=new.type,
+        is_unique=new.is_unique,
+        is_array=new.is_array,
+        identity_rank=(new.identity_rank or _next_rank()) if new.is_unique else None,
+        app=new.app,
+        retrieval=new.retrieval,
+        query=new.query,
+        column=dict(new.column),
+        column_key=reads[0] if new.retrieval == Retrieval.COLUMN else None,
+        column_label=new.column_label,
+    )
+    RuleVariable.objects.bulk_create([RuleVariable(rule=rule, reads=read) for read in reads])
+    audit.record("rule.create", rule, after=describe(rule), actor=actor)
+    if rule.is_unique:
+        for tell in _unique_watchers:
+            tell(rule)
     return rule
 
 

@@ -6,6 +6,7 @@ Runs in the transaction of `profiles/rules.py`, which keeps every batch away mea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
@@ -20,6 +21,33 @@ from profiles.types import compare_key
 _PAGE = 10_000
 _EXAMPLES = 3
 _FIRST = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What would be if a property identified people: who shares a value would have to be one person."""
+
+    shared_values: int
+    people: int
+    largest: int
+    examples: list[str]
+
+
+def simulate(rule: ProfilePropertyRule) -> Simulation:
+    """Which people share a value now, in one pass over everyone; nothing changes."""
+    blocked = list(project.current().blocked_values)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*), coalesce(sum(people), 0), coalesce(max(people), 0),"
+            " coalesce((array_agg(value order by people desc, value))[:%s], '{}')"
+            " from (select properties ->> %s as value, count(*) as people from profile"
+            "        where merged_into is null and jsonb_exists(properties, %s)"
+            "          and lower(properties ->> %s) <> all(%s)"
+            "        group by 1 having count(*) > 1) shared",
+            [_EXAMPLES, rule.key, rule.key, rule.key, blocked],
+        )
+        count, people, largest, examples = cursor.fetchone()
+    return Simulation(int(count), int(people), int(largest), [str(each) for each in examples])
 
 
 def claim_all(rule: ProfilePropertyRule) -> None:

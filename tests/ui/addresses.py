@@ -30,6 +30,7 @@ def every_page(shop: Shop) -> dict[str, str]:
         "changes": f"/profiles/{shop.evan.pk}/changes/",
         "merges": f"/profiles/{shop.evan.pk}/merges/",
         "webhook of an App": f"/apps/{next(iter(shop.apps.values())).pk}/hook/of-app/",
+        "if unique": f"/properties/{shop.rules['locale'].pk}/unique/",
         "past": f"/profiles/{shop.evan.pk}/past/?at=2026-01-31T12:00",
         "calculated group": f"/groups/{lapsed}/",
         "manual group": f"/groups/{guests}/",
