@@ -19,6 +19,7 @@ from schedules.outbound import deliveries
 
 WORK = {
     "import": "imports",
+    "deleted": "deleted",
     "export": "exports",
     "outbound": "outbound",
     "group": "groups",

@@ -17,6 +17,7 @@ from core.work import wake
 TOPICS: dict[str, tuple[str, str]] = {
     "inbox": ("pipeline.process_inbox", "events"),
     "imports": ("schedules.import_slice", "imports"),
+    "deleted": ("schedules.look_for_deleted", "imports"),
     "exports": ("schedules.export_slice", "exports"),
     "outbound": ("schedules.outbound_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),

@@ -21,7 +21,9 @@ from schedules.rows import find_columns
 
 _SOURCES = ("table", "query", "path")
 _UPLOADED = "uploaded"  # tells the plugin that the path is one of ours; never taken from a person
-_OWN_OPTIONS = frozenset({*_SOURCES, "changed_column", "id_column", "may_create", "lookback", "event_type", _UPLOADED})
+_OWN_OPTIONS = frozenset(
+    {*_SOURCES, "changed_column", "id_column", "may_create", "look_for_deleted", "lookback", "event_type", _UPLOADED}
+)
 _LONGEST_LOOKBACK = 366 * 24 * 3600
 _FIELD_LENGTH = 200
 
@@ -144,6 +146,10 @@ def _clean_import_options(options: Mapping[str, Any]) -> dict[str, Any]:
         _refuse("options", "Choose the id column: the one that tells the rows apart.")
     if not isinstance(cleaned.get("may_create", True), bool):
         _refuse("options", "“may_create” is true or false.")
+    if not isinstance(cleaned.get("look_for_deleted", False), bool):
+        _refuse("options", "“look_for_deleted” is true or false.")
+    if cleaned.get("look_for_deleted") and not cleaned.get("table"):
+        _refuse("options", "Deleted rows can be looked for in a table alone.")
     lookback = cleaned.get("lookback", 0)
     if isinstance(lookback, bool) or not isinstance(lookback, int | float) or not 0 <= lookback <= _LONGEST_LOOKBACK:
         _refuse("options", "The lookback is a number of seconds from 0 to a year.")

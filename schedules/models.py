@@ -36,7 +36,8 @@ class Mode(models.TextChoices):
 class Schedule(models.Model):
     """What to read from or write to an App, and when.
 
-    `options` of an import: table | query | path, changed_column, id_column, may_create, lookback (seconds).
+    `options` of an import: table | query | path, changed_column, id_column, may_create, look_for_deleted,
+    lookback (seconds).
     `options` of an export: what the plugin asks of a target (table, folder, ...), and `key_field`.
     """
 

@@ -16,7 +16,7 @@ from core.work.leases import Lease
 from events.envelope import InboundEvent
 from pipeline.items import BatchResult
 from plugins.contracts import Page, RecordSource
-from schedules import runs, schedules_store
+from schedules import deletions, runs, schedules_store
 from schedules.models import Run, RunState
 from schedules.rows import RowPlan
 from schedules.uploads import remove_file
@@ -87,6 +87,7 @@ class TakenPage:
 
     def _complete(self, lease: Lease) -> None:
         runs.finish(lease, state=RunState.COMPLETE)
+        deletions.queue(self.run)
         path = self.run.options.get("path")
         if path and not runs.has_rejects(self.run.pk):
             transaction.on_commit(lambda: remove_file(path))

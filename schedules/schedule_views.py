@@ -19,7 +19,9 @@ from schedules import pages, runs, schedules_store
 from schedules.models import Direction, Run, Schedule
 
 RECENT_RUNS = 5
-_OWN_OPTIONS = frozenset({"table", "query", "path", "id_column", "changed_column", "may_create", "key_field"})
+_OWN_OPTIONS = frozenset(
+    {"table", "query", "path", "id_column", "changed_column", "may_create", "look_for_deleted", "key_field"}
+)
 
 
 @require_GET

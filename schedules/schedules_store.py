@@ -50,7 +50,7 @@ class ScheduleData:
 _CONTENT = ("app_id", "options", "fields", "groups", "mode", "everyone")
 _PLAIN = ("direction", "name", "app_id", "every_minutes", "cron", "after_changes", "enabled", "mode", "everyone")
 _LONGEST_NAME = 200
-_HOW_ONLY = frozenset({"may_create", "lookback"})  # options that change nothing of what was read
+_HOW_ONLY = frozenset({"may_create", "look_for_deleted", "lookback"})  # options that change nothing of what was read
 
 
 def create_schedule(data: ScheduleData, *, actor: Actor) -> Schedule:

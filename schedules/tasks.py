@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from core.work.wake import wake
-from schedules import exporting, importing, runs
+from schedules import deletions, exporting, importing, runs
 from schedules.outbound import delivering
 
 
@@ -21,6 +21,13 @@ def import_slice() -> None:
     """Work on one import run for a slice."""
     if importing.work_slice():
         wake("imports")
+
+
+@shared_task(name="schedules.look_for_deleted")
+def look_for_deleted() -> None:
+    """Look for the deleted rows of one run for a slice."""
+    if deletions.work_slice():
+        wake(deletions.KIND)
 
 
 @shared_task(name="schedules.export_slice")

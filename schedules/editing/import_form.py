@@ -21,7 +21,7 @@ from schedules.schedules_store import ScheduleData
 
 WAYS = {"table": "A table", "query": "A query", "path": "A file"}
 NOTHING = ("", "Not taken")
-_SHAPED = frozenset({"table", "query", "path", "id_column", "changed_column", "may_create"})
+_SHAPED = frozenset({"table", "query", "path", "id_column", "changed_column", "may_create", "look_for_deleted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class ImportForm(RhythmFields):
         required=False,
         initial=True,
         help_text="Otherwise rows about people nobody knows yet are kept as events and change nothing.",
+    )
+    look_for_deleted = forms.BooleanField(
+        label="Also look for deleted rows",
+        required=False,
+        help_text="After each run the people known by the id column are looked for in the table. Whoever has no row"
+        " there any more is asked for again, so that what came from it becomes empty.",
     )
     enabled = forms.BooleanField(label="Switched on", required=False, initial=True)
 
@@ -138,6 +144,7 @@ class ImportForm(RhythmFields):
                 "id_column": given["id_column"],
                 "changed_column": given["changed_column"],
                 "may_create": given["may_create"],
+                **({"look_for_deleted": True} if given["look_for_deleted"] and way == "table" else {}),
             },
             fields={column: key for column, key in fields.items() if key},
             enabled=given["enabled"],
@@ -176,6 +183,7 @@ def initial_of(data: ScheduleData, columns: Sequence[str]) -> dict[str, Any]:
         "id_column": options.get("id_column", ""),
         "changed_column": options.get("changed_column", ""),
         "may_create": options.get("may_create", True),
+        "look_for_deleted": options.get("look_for_deleted", False),
         "enabled": data.enabled,
         **{f"feeds-{index}": data.fields.get(column, "") for index, column in enumerate(columns)},
         **initial_rhythm(every_minutes=data.every_minutes, cron=data.cron),

@@ -29,7 +29,7 @@ from schedules.editing.offers import Writable
 from schedules.models import Direction, Schedule
 from schedules.schedules_store import ScheduleData
 
-_TICKS = ("may_create", "enabled", "after_changes")
+_TICKS = ("may_create", "look_for_deleted", "enabled", "after_changes")
 
 
 @require_GET
