@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from core.ui.signin import SignIn
+from events.models import Inbox
 from tests.accounts.factories import make_alice
 from tests.permissions.addresses import list_addresses
 
@@ -24,6 +25,11 @@ def check_headers(response: object, name: str) -> None:
     assert headers["Referrer-Policy"] == "same-origin", name
 
 
+# What programs send to with a key or a secret of their own, which no browser brings along by itself. Without it they
+# take nothing, and they look at no session.
+FOR_PROGRAMS = {"hooks:door", "tracking:calls", "tracking:calls_with_slash"}
+
+
 def test_no_address_takes_a_change_from_a_browser_without_its_token() -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(make_alice())
@@ -32,10 +38,21 @@ def test_no_address_takes_a_change_from_a_browser_without_its_token() -> None:
     taken = {
         f"{method} {address.name}": status
         for address in addresses
+        if address.name not in FOR_PROGRAMS
         for method in ("POST", "PUT", "PATCH", "DELETE")
         if (status := client.generic(method, address.path).status_code) not in (401, 403)
     }
     assert taken == {}
+
+
+def test_doors_for_programs_take_nothing_from_whoever_is_signed_in_but_brings_no_key() -> None:
+    client = Client()
+    client.force_login(make_alice())
+    event = {"userId": "1", "event": "Visit", "type": "track", "batch": []}
+    for path in ("/v1/track", "/v1/track/", "/v1/batch"):
+        assert client.post(path, event, content_type="application/json").status_code == 401
+    assert client.post("/hooks/1/nothing", event, content_type="application/json").status_code == 404
+    assert not Inbox.objects.exists()
 
 
 def test_every_address_answers_with_what_protects_the_browser() -> None:
