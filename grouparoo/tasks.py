@@ -20,6 +20,7 @@ from schedules.outbound import deliveries
 WORK = {
     "import": "imports",
     "deleted": "deleted",
+    "revert": "revert",
     "export": "exports",
     "outbound": "outbound",
     "group": "groups",

@@ -18,6 +18,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "inbox": ("pipeline.process_inbox", "events"),
     "imports": ("schedules.import_slice", "imports"),
     "deleted": ("schedules.look_for_deleted", "imports"),
+    "revert": ("schedules.revert", "imports"),
     "exports": ("schedules.export_slice", "exports"),
     "outbound": ("schedules.outbound_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),

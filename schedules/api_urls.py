@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import api
+from schedules import api, run_changes_api
 
 app_name = "schedules_api"
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
     path("api/v1/runs/<int:run_id>/", api.OneRun.as_view(), name="run"),
     path("api/v1/runs/<int:run_id>/stop/", api.StopRun.as_view(), name="stop_run"),
     path("api/v1/runs/<int:run_id>/retry/", api.RetryRun.as_view(), name="retry_run"),
+    path("api/v1/runs/<int:run_id>/changes/", run_changes_api.RunChanges.as_view(), name="run_changes"),
+    path("api/v1/runs/<int:run_id>/revert/", run_changes_api.RevertRun.as_view(), name="revert_run"),
     path("api/v1/uploads/", api.Uploads.as_view(), name="uploads"),
     path("api/v1/profiles/<uuid:guid>/exports/", api.ExportsOfProfile.as_view(), name="profile_exports"),
 ]

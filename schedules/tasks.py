@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from core.work.wake import wake
-from schedules import deletions, exporting, importing, runs
+from schedules import deletions, exporting, importing, run_changes, runs
 from schedules.outbound import delivering
 
 
@@ -28,6 +28,13 @@ def look_for_deleted() -> None:
     """Look for the deleted rows of one run for a slice."""
     if deletions.work_slice():
         wake(deletions.KIND)
+
+
+@shared_task(name="schedules.revert")
+def revert() -> None:
+    """Take back what one run wrote for a slice."""
+    if run_changes.work_slice():
+        wake(run_changes.KIND)
 
 
 @shared_task(name="schedules.export_slice")

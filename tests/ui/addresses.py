@@ -41,6 +41,7 @@ def every_page(shop: Shop) -> dict[str, str]:
         "why in a group": f"/profiles/why/{lapsed}/?who=evan",
         "running run": f"/runs/{shop.running.pk}/",
         "finished run": f"/runs/{shop.finished.pk}/",
+        "changes of a run": f"/runs/{shop.finished.pk}/changes/",
         "failed run": f"/runs/{shop.failed.pk}/",
         "failed runs": "/runs/?state=failed",
         "no such runs": "/runs/?state=stopped",
