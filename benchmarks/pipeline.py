@@ -36,11 +36,11 @@ def run(profiles: int, *, worker_processes: int = 2) -> Report:
         customers.make_groups()
         importing, exporting = customers.make_import(app), customers.make_export(out)
         with workers(worker_processes):
-            _wait_for_groups()
+            wait_for_groups()
             started = time.perf_counter()
-            imported = _finish(importing, within=profiles / 100 + 120)
+            imported = finish_import(importing, within=profiles / 100 + 120)
             import_seconds = time.perf_counter() - started
-            _wait_for_exports(exporting, profiles, within=profiles / 100 + 120)
+            wait_for_exports(exporting, profiles, within=profiles / 100 + 120)
             seconds = time.perf_counter() - started
         largest = largest_worker_mb()
         report = Report("pipeline", profiles, seconds, _copy_flat(source, out), largest)
@@ -55,7 +55,8 @@ def run(profiles: int, *, worker_processes: int = 2) -> Report:
     return report
 
 
-def _finish(schedule: Schedule, *, within: float) -> Run:
+def finish_import(schedule: Schedule, *, within: float) -> Run:
+    """Run a schedule now, and wait until it is complete."""
     run_id = runs.start_run(schedule.pk, trigger="benchmark", actor=SYSTEM).pk
 
     def is_over() -> bool:
@@ -69,8 +70,8 @@ def _finish(schedule: Schedule, *, within: float) -> Run:
     return finished
 
 
-def _wait_for_exports(schedule: Schedule, count: int, *, within: float) -> None:
-    """Everyone is held at the destination, and nothing is owed."""
+def wait_for_exports(schedule: Schedule, count: int, *, within: float) -> None:
+    """Until `count` profiles are held at the destination, and nothing is owed."""
 
     def are_done() -> bool:
         with connection.cursor() as cursor:
@@ -82,7 +83,9 @@ def _wait_for_exports(schedule: Schedule, count: int, *, within: float) -> None:
     wait_for(are_done, what=f"{schedule} to hold everyone", within=within, every=0.25)
 
 
-def _wait_for_groups() -> None:
+def wait_for_groups() -> None:
+    """Until every group is calculated."""
+
     def are_ready() -> bool:
         return not any(group.calculated_version != group.rules_version for group in Group.objects.all())
 
