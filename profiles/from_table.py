@@ -25,6 +25,7 @@ SAMPLED = 100  # rows that types are guessed from
 _SHOWN = 3
 _TELLING_TYPES = ("email", "url")  # text that is always one of these is meant to be
 _TYPES_OF_IDENTITIES = ("email", "phone_number", "string", "integer")
+_WORDS_OF_TRUTH = frozenset({"true", "false", "yes", "no", "t", "f", "y", "n", "on", "off"})
 _IDENTIFYING = frozenset({"email", "emailaddress", "username", "userid", "customerid", "phone", "phonenumber"})
 
 
@@ -163,6 +164,28 @@ def _guess(column: str, type_name: str, values: Sequence[Any], taken: set[str]) 
         and type_ in ("email", "phone_number", "string", "integer"),
         samples=[str(value)[:60] for value in values[:_SHOWN]],
     )
+
+
+def guess_type(values: Sequence[str]) -> str:
+    """The narrowest type that every one of these texts fits; text where none does, or there are none.
+
+    Numbers with a leading zero are codes, and a bare number is no date.
+    """
+    given = [value.strip() for value in values if value.strip()]
+    if not given or any(re.match(r"[+-]?0\d", value) for value in given):
+        return "string"
+    are_words = all(value.lower() in _WORDS_OF_TRUTH for value in given)
+    wanted = ["integer", "float", *(["boolean"] if are_words else []), "email", "url"]
+    if all(re.search(r"\d[-/:.]\d|[A-Za-z]", value) for value in given):
+        wanted.append("date")
+    return next((each for each in wanted if _all_fit(each, given)), "string")
+
+
+def free_key(name: str) -> str:
+    """A key of a column's name that no property has."""
+    key = make_key(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name))
+    taken = set(ProfilePropertyRule.objects.values_list("key", flat=True))
+    return next(each for each in (key, *(f"{key[:55]}_{number}" for number in range(2, 1000))) if each not in taken)
 
 
 def _known(guessed: Guess, key: str) -> Guess:

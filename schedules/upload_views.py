@@ -49,7 +49,11 @@ class ColumnsForm(ProductForm):
     def __init__(self, *args: Any, look: Look, rules: list[ProfilePropertyRule], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.look = look
-        choices = [("", "Not saved"), *((rule.key, _describe(rule)) for rule in rules)]
+        choices = [
+            ("", "Not saved"),
+            (uploads.NEW, "A new property of this name"),
+            *((rule.key, _describe(rule)) for rule in rules),
+        ]
         for index, column in enumerate(look.columns):
             initial = look.guessed.get(column, "")
             field = forms.ChoiceField(label=f"Column {column}", choices=choices, required=False, initial=initial)

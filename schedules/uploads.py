@@ -26,12 +26,16 @@ from core.lib.errors import InvalidInput, NotFound, Refused
 from plugins import registry
 from plugins.base import ImportsRecords, RetrievesProperties
 from plugins.contracts import BadRow, Page, PluginError
+from profiles import from_table, rules
+from profiles.rules import NewRule
 from schedules import runs, schedules_store
 from schedules.checking import has_source, source_of
 from schedules.headers import check_mapping, guess_columns, match_columns
 from schedules.models import Direction, Run, Schedule
 from schedules.schedules_store import ScheduleData
 
+NEW = "+"  # stands for a property that a column is to become
+SAMPLED = 100  # rows from which the types of new properties are guessed
 KEPT_SECONDS = 7 * 24 * 3600
 _SALT = "schedules.uploads"
 
@@ -111,16 +115,32 @@ def look_at(kept: KeptFile, *, rows: int) -> Look:
 def start_kept(token: str, mapping: Mapping[str, str], *, actor: Actor) -> Run:
     """Import a kept file with the property that a person chose for each column (columns left out are not saved).
 
-    Raises `InvalidInput` for a mapping that cannot be used, `Refused` while another file of the App is imported.
+    For a column that is to become a property, `NEW`, one is made that any file's column of this label sets. Raises
+    `InvalidInput` for a mapping that cannot be used, `Refused` while another file of the App is imported.
     """
     kept = find_kept(token)
-    check_mapping(mapping, _read(kept.app, kept.path, limit=1).columns, app_id=kept.app.pk)
+    page = _read(kept.app, kept.path, limit=SAMPLED)
+    chosen = {column: key for column, key in mapping.items() if key != NEW}
+    check_mapping(chosen, page.columns, app_id=kept.app.pk)
     if Run.objects.filter(options__path=str(kept.path)).exists():
         raise Refused("This file was started already: see its run.")
     with transaction.atomic():
+        made = _make_properties([column for column in page.columns if mapping.get(column) == NEW], page, kept, actor)
         schedule = _schedule_of(kept.app, actor=actor)
-        options = {"path": str(kept.path), "file": kept.name, "mapping": dict(mapping)}
+        options = {"path": str(kept.path), "file": kept.name, "mapping": {**chosen, **made}}
         return runs.start_run(schedule.pk, trigger="upload", options=options, actor=actor)
+
+
+def _make_properties(columns: Sequence[str], page: Page, kept: KeptFile, actor: Actor) -> dict[str, str]:
+    """A property for each of these columns, of the type that its first values have: the keys by column."""
+    drafts = {}
+    for column in columns:
+        place = list(page.columns).index(column)
+        values = [str(row[place]) for row in page.rows if row[place] is not None]
+        key = from_table.free_key(column)
+        drafts[column] = NewRule(key, from_table.guess_type(values), app=kept.app, column_label=column[:200])
+    rules.create_rules(list(drafts.values()), actor=actor)
+    return {column: draft.key for column, draft in drafts.items()}
 
 
 def apps_that_take_files() -> list[App]:

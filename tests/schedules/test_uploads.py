@@ -17,7 +17,7 @@ from apps_connectors.models import App
 from core.accounts import keys
 from core.accounts.actors import SYSTEM
 from core.lib.errors import InvalidInput, NotFound, Refused
-from profiles.models import Profile
+from profiles.models import Profile, ProfilePropertyRule
 from profiles.rules import NewRule, create_rule
 from schedules import importing, runs, uploads
 from schedules.models import Run, RunState, Schedule
@@ -55,6 +55,32 @@ def test_columns_are_matched_without_case_spaces_and_underscores(files: App) -> 
         {"user_id": 1, "email": "alice@example.com", "first_name": "Alice"},
         {"user_id": 2, "email": "bob@example.com", "first_name": "Bob"},
     ]
+
+
+def test_columns_that_nothing_takes_become_properties(files: App) -> None:
+    content = (
+        b"user_id,Loyalty Points,memberSince,code,vip,note,e-mail 2\n"
+        b'1,12,2025-01-31,007,yes,,a@example.com\n2,13.5,"Jan 5, 2019",042,no,hello,b@example.com\n'
+    )
+    kept = uploads.keep_file("Files", BytesIO(content), name="people.csv")
+    columns = ("Loyalty Points", "memberSince", "code", "vip", "note", "e-mail 2")
+    run = uploads.start_kept(kept.token, {"user_id": "user_id", **dict.fromkeys(columns, uploads.NEW)}, actor=SYSTEM)
+    finish(run)
+    made = dict(ProfilePropertyRule.objects.filter(app=files).values_list("key", "type"))
+    assert made == {
+        "loyalty_points": "float",
+        "member_since": "date",
+        "code": "string",
+        "vip": "boolean",
+        "note": "string",
+        "e_mail_2": "email",
+    }
+    first = Profile.objects.get(properties__user_id=1).properties
+    assert (first["loyalty_points"], first["code"], first["vip"]) == (12, "007", True)
+    other = uploads.keep_file("Files", BytesIO(content), name="people.csv")
+    with pytest.raises(InvalidInput, match="who a row is about"):
+        uploads.start_kept(other.token, {"code": uploads.NEW}, actor=SYSTEM)
+    assert ProfilePropertyRule.objects.filter(app=files).count() == len(columns)
 
 
 def test_the_same_file_twice_changes_nothing(files: App) -> None:
