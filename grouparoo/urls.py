@@ -7,7 +7,10 @@ from django.urls import URLPattern, URLResolver, include, path
 from grouparoo.home import show_home
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("pipeline.tracking_urls")),  # first what programs call a thousand times a second
+    path("", include("pipeline.api_urls")),
     path("", show_home, name="home"),
+    path("", include("events.hook_urls")),
     path("", include("core.ui.urls")),
     path("", include("core.ui.team_urls")),
     path("profiles/", include("pipeline.urls")),
@@ -19,9 +22,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("schedules/", include("schedules.urls")),
     path("runs/", include("schedules.run_urls")),
     path("outbound-events/", include("schedules.outbound.urls")),
-    path("", include("events.hook_urls")),
-    path("", include("pipeline.tracking_urls")),
-    path("", include("pipeline.api_urls")),
     path("", include("schedules.api_urls")),
     path("", include("schedules.outbound.api_urls")),
     path("", include("groups.api_urls")),
