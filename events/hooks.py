@@ -81,6 +81,8 @@ def update_hook(
     """Say what bodies mean and how they are signed. `signing_secret` None stays. Raises InvalidInput."""
     hook = find_hook(app_id)
     before = describe(hook)
+    if not isinstance(mapping, Mapping):
+        raise InvalidInput("The mapping has to be an object.", {"mapping": "Give fields, type and the other paths."})
     kept = read_secrets(hook)
     signing = kept["signing"] if signing_secret is None else signing_secret.strip()
     _check_signing(signature, signature_header, signing)

@@ -6,6 +6,7 @@ are those of its profile with the event's own number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,9 +26,11 @@ from profiles import queries, ruleset
 from profiles.models import Profile, ProfileChange, Retrieval
 from profiles.properties import type_value
 from profiles.queries import Person
+from profiles.resolution import CONFLICT
 from profiles.ruleset import Rule
 
 _AROUND = timedelta(days=1)  # a log row of the same transaction is not further from the event's arrival than this
+_GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAR = timedelta(days=3650)
 
 
@@ -144,9 +147,24 @@ def _steps(
         link = ((person.name, reverse("profiles:show", args=[person.profile.pk])),)
         title, text = ("Person made", "Nobody had these identities: now") if is_new else ("Person found", "It is about")
         steps.append(Step(title, "warn" if event.error else "ok", text, links=link))
+        steps += _conflict(event)
     steps.append(_filled_in(change, took))
     steps.append(_groups_checked(moves, took))
     return steps
+
+
+def _conflict(event: Event) -> list[Step]:
+    """What contradicts itself: both profiles, and the offer to make them one."""
+    if not event.error.startswith(CONFLICT) or event.profile_id is None:
+        return []
+    told = event.error.partition(";")[0].removeprefix(CONFLICT)
+    named = [UUID(found) for found in _GUID.findall(told)]
+    others = [guid for guid in dict.fromkeys(named) if guid != event.profile_id]
+    links = tuple(
+        (f"Compare with {guid} and merge", f"{reverse('profiles:merge', args=[event.profile_id])}?with={guid}")
+        for guid in others
+    )
+    return [Step("Identities contradict each other", "warn", f"{told[0].upper()}{told[1:]}.", links=links)]
 
 
 def _is_first(change: ProfileChange, person: Person) -> bool:

@@ -17,7 +17,7 @@ from profiles.ruleset import RuleSet
 
 NO_IDENTITY = "It holds no value of a unique property, so it belongs to nobody."
 NOT_CREATED = "Nobody has these identities, and this schedule may not create profiles."
-_CONFLICT = "identity conflict: "
+CONFLICT = "identity conflict: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Resolver:
             return winner, ""
         self.resolution.conflicts += 1
         losers = ", ".join(f"{fact.rule.key} belongs to {person.guid}" for fact, person in others)
-        return winner, f"{_CONFLICT}{first.rule.key} belongs to {winner.guid}, but {losers}"
+        return winner, f"{CONFLICT}{first.rule.key} belongs to {winner.guid}, but {losers}"
 
     def _take(self, arrival: Arrival, person: Person) -> str:
         """What the event says of them; of the identities, those that nobody else owns."""

@@ -200,6 +200,7 @@ _ENDPOINTS: dict[str, str] = {
     "rules_api:coverage": "GET profiles:read",
     "apps_api:apps": "GET apps:read, POST apps:write",
     "apps_api:app": "GET apps:read, PATCH apps:write, DELETE apps:write",
+    "hooks:api": "GET apps:write, PUT apps:write, DELETE apps:write",
     "apps_api:test_app": "POST apps:write",
     "apps_api:tables": "GET apps:read",
     "apps_api:sample": "GET apps:write",

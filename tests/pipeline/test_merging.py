@@ -10,9 +10,12 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
+from django.urls import reverse
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM
+from core.accounts.models import Role
 from core.lib.errors import InvalidInput, Refused
 from events import queries as event_queries
 from events.models import Event
@@ -23,6 +26,7 @@ from pipeline.process import Contended
 from pipeline.refresh import refresh
 from profiles import queries
 from profiles.models import Profile, ProfileIdentity, ProfileMerge
+from tests.accounts.factories import make_user
 from tests.groups.people import recalculate_all
 from tests.pipeline.people import event, everyone, shop_rules, take
 
@@ -204,6 +208,17 @@ def test_nobody_is_merged_with_themselves_or_twice() -> None:
         merging.merge(winner, loser, actor=SYSTEM)
     refresh([loser])  # nobody is asked for someone who is part of another
     assert len(alive()) == 1
+
+
+def test_an_event_whose_identities_contradict_each_other_offers_a_merge(client: Client) -> None:
+    winner, loser = two_people()
+    take(event({"user_id": 1, "email": "alice@example.com", "age": 50}, at=5))
+    assert len(alive()) == 2
+    contradicting = Event.objects.order_by("-id")[0]
+    assert str(loser) in contradicting.error
+    client.force_login(make_user("Bob", role=Role.EDITOR))
+    page = client.get(reverse("events:show", args=[contradicting.pk])).content.decode()
+    assert f"{reverse('profiles:merge', args=[winner])}?with={loser}" in page
 
 
 # ---------------------------------------------------------------- at once

@@ -24,6 +24,7 @@ from grouparoo.logs import Context
 from pipeline.inbox import process_some
 from profiles.models import Profile
 from tests.accounts.factories import make_user
+from tests.api.door import Program
 from tests.pipeline.people import rule
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,6 +143,25 @@ def test_what_cannot_be_used_is_refused_with_its_place(hook: Hook) -> None:
     assert "fields.shoe_size" in caught.value.fields
     with pytest.raises(InvalidInput, match="secret"):
         hooks.update_hook(hook.app_id, mapping={}, signature="sha1", signature_header="X", actor=SYSTEM)
+
+
+def test_programs_make_change_and_close_an_address(app: App, client: Client) -> None:
+    program = Program("apps:write")
+    headers = {"Authorization": f"Bearer {program.token}"}
+    path = f"/api/v1/apps/{app.pk}/hook/"
+    assert program.client.get(path, headers=headers).status_code == 404
+    made = program.client.put(path, {"mapping": MAPPING}, content_type="application/json", headers=headers)
+    assert made.status_code == 200, made.content
+    assert made.json()["mapping"]["fields"] == MAPPING["fields"]
+    assert send(client, Hook.objects.get(), ORDER).json()["accepted"] == 1
+    given = {"signature": "sha1", "signature_header": "X-Sign", "signing_secret": "s3cret"}
+    signed = program.client.put(path, given, content_type="application/json", headers=headers)
+    assert signed.json()["signature"] == "sha1"
+    assert "s3cret" not in signed.content.decode()
+    wrong = {"mapping": {"fields": {"shoe_size": "a"}}}
+    assert program.client.put(path, wrong, content_type="application/json", headers=headers).status_code == 400
+    assert program.client.delete(path, headers=headers).status_code == 204
+    assert not Hook.objects.exists()
 
 
 def test_paths_lead_into_objects_and_lists() -> None:
