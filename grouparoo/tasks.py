@@ -14,6 +14,7 @@ from core.work.wake import wake
 from events import store
 from groups import groups_store
 from pipeline import inbox
+from profiles import hydration_traces
 from schedules import cursor
 from schedules.outbound import deliveries
 
@@ -52,5 +53,6 @@ def keep_house() -> None:
     unread = cursor.least_mark()
     for log in ("profile_change", "group_membership_change"):
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)
+    hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
     deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)

@@ -22,14 +22,15 @@ from core.ui.wording import NBSP, number, plural, value_text
 from events.models import Event, EventState, Inbox, SourceKind
 from groups import pages as group_pages
 from groups.models import GroupMembershipChange
-from profiles import queries, ruleset
-from profiles.models import Profile, ProfileChange, Retrieval
+from profiles import hydration_traces, queries, ruleset
+from profiles.models import HydrationTrace, Profile, ProfileChange, Retrieval
 from profiles.properties import type_value
 from profiles.queries import Person
 from profiles.resolution import CONFLICT
 from profiles.ruleset import Rule
 
 _AROUND = timedelta(days=1)  # a log row of the same transaction is not further from the event's arrival than this
+_SHOWN_STATEMENTS, _SHOWN_STATEMENT = 4, 160  # how many, and how many characters of each
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAR = timedelta(days=3650)
 
@@ -148,6 +149,7 @@ def _steps(
         title, text = ("Person made", "Nobody had these identities: now") if is_new else ("Person found", "It is about")
         steps.append(Step(title, "warn" if event.error else "ok", text, links=link))
         steps += _conflict(event)
+    steps += _asked(hydration_traces.find(event.xid))
     steps.append(_filled_in(change, took))
     steps.append(_groups_checked(moves, took))
     return steps
@@ -171,6 +173,19 @@ def _is_first(change: ProfileChange, person: Person) -> bool:
     """Whether this batch made the profile: every value of it came then."""
     is_near = abs(change.at - person.profile.created_at) < timedelta(minutes=5)
     return is_near and all(old is None for old, _ in change.changes.values())
+
+
+def _asked(trace: HydrationTrace | None) -> list[Step]:
+    """What the batch of the event asked its sources, and how long each answer took."""
+    if trace is None:
+        return []
+    told = "; ".join(
+        f"{each['ms']:g}{NBSP}ms, {plural(each['rows'], 'row')}: {each['text'][:_SHOWN_STATEMENT]}"
+        for each in trace.statements[:_SHOWN_STATEMENTS]
+    )
+    more = f"; and {number(trace.count - _SHOWN_STATEMENTS)} more" if trace.count > _SHOWN_STATEMENTS else ""
+    whom = "for this person" if trace.people == 1 else f"for {plural(trace.people, 'person', 'people')} at once"
+    return [Step("Sources asked", "ok", f"{plural(trace.count, 'statement')} {whom}. {told}{more}", trace.at)]
 
 
 def _filled_in(change: ProfileChange | None, took: str) -> Step:

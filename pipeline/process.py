@@ -27,7 +27,7 @@ from events.envelope import InboundEvent
 from events.models import EventState
 from groups import membership
 from pipeline.items import BatchResult, Item, read_items
-from profiles import guards, hydration, hydration_retries, identity, merges, properties, ruleset
+from profiles import guards, hydration, hydration_retries, hydration_traces, identity, merges, properties, ruleset
 from profiles import rules as rules_store
 from profiles.answers import learn, owners_of_answers
 from profiles.hydration import Fetched
@@ -173,8 +173,9 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
         )
         _note_hydration(prepared)
         guards.note(prepared.blanks, now_us=prepared.now_us)
+        hydration_traces.note(prepared.fetched.statements, people=len(prepared.people))
         also(result)
-    rules_store.note_answers(gone=prepared.fetched.gone, several=prepared.fetched.several)
+    rules_store.note_answers(gone=prepared.fetched.gone, several=prepared.fetched.several, failed=result.unanswered)
     return result
 
 

@@ -215,6 +215,8 @@ class CoverageAnswer(serializers.Serializer[Any]):
     is_exact = serializers.BooleanField()
     with_value = serializers.IntegerField(allow_null=True)
     rejected = serializers.IntegerField(allow_null=True, help_text="Whose value did not fit the type.")
+    last_error = serializers.CharField(allow_blank=True, help_text="Why it could not be asked for someone, last.")
+    last_error_at = serializers.DateTimeField(allow_null=True)
 
 
 class Coverage(Endpoint):
@@ -225,7 +227,8 @@ class Coverage(Endpoint):
     @operation("read_coverage", answers=CoverageAnswer)
     def get(self, request: Request, key: str) -> Response:
         """Counted now."""
-        known = find_rule(key).key
+        rule = find_rule(key)
+        known = rule.key
         parts = {
             "with_value": f"count(*) filter (where jsonb_exists(properties, '{known}'))",
             "rejected": f"count(*) filter (where property_meta -> '{known}' ->> {REJECTED} is not null)",
@@ -235,6 +238,8 @@ class Coverage(Endpoint):
             {
                 "people": counted.all,
                 "is_exact": counted.exact,
+                "last_error": rule.last_error,
+                "last_error_at": rule.last_error_at,
                 "with_value": counted.parts.get("with_value"),
                 "rejected": counted.parts.get("rejected"),
             }

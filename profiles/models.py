@@ -88,6 +88,8 @@ class ProfilePropertyRule(models.Model):
     state = models.CharField(max_length=10, choices=RuleState.choices, default=RuleState.READY)
     paused_reason = models.TextField(blank=True)  # not asked while this is set
     warning = models.TextField(blank=True)
+    last_error = models.TextField(blank=True, db_default="")  # why it could not be asked for someone, last
+    last_error_at = models.DateTimeField(null=True)
     is_timed = models.BooleanField(default=False)  # its values are kept in ProfileDate, for moving boundaries
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -211,6 +213,19 @@ class HydrationRetry(models.Model):
 
     class Meta:
         db_table = "hydration_retry"
+
+
+class HydrationTrace(models.Model):
+    """What one batch asked its sources. `statements` are [{text, ms, rows}], the first few of `count`."""
+
+    xid = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    people = models.PositiveIntegerField()
+    count = models.PositiveIntegerField()
+    statements = models.JSONField()
+
+    class Meta:
+        db_table = "hydration_trace"
 
 
 class HydrationGuard(models.Model):

@@ -8,9 +8,12 @@ starts over with the new ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
@@ -47,6 +50,8 @@ __all__ = [
 REHYDRATE = "rehydrate"  # the kind of work that goes through everyone after a change of a rule
 EVERYONE = "everyone:"  # before the state of the rules from which on everyone is asked, the subject of that work
 FORGET = "forget:"  # before the id of a deleted rule, the subject of the work that takes its values away
+
+_ERROR_IS_NOTED_EVERY = timedelta(minutes=1)
 
 _type_checks: list[Callable[[ProfilePropertyRule], None]] = []
 
@@ -230,8 +235,12 @@ def resume_rule(rule: ProfilePropertyRule, *, actor: Actor) -> None:
         audit.record("rule.resume", rule, before={"paused": before}, after={"paused": ""}, actor=actor)
 
 
-def note_answers(*, gone: Mapping[str, str], several: Mapping[str, int]) -> None:
-    """After a batch: pause rules whose column or table vanished, and say which met more than one row."""
+def note_answers(*, gone: Mapping[str, str], several: Mapping[str, int], failed: Mapping[str, str]) -> None:
+    """After a batch: pause rules whose column or table vanished, and say which met more than one row or failed."""
+    now = timezone.now()
+    for key, reason in failed.items():
+        stale = Q(last_error_at=None) | Q(last_error_at__lt=now - _ERROR_IS_NOTED_EVERY) | ~Q(last_error=reason[:500])
+        ProfilePropertyRule.objects.filter(stale, key=key).update(last_error=reason[:500], last_error_at=now)
     for key, reason in gone.items():
         with transaction.atomic():
             paused = ProfilePropertyRule.objects.filter(key=key, paused_reason="")

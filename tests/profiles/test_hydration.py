@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
+from core.ui.wording import NBSP
 from events.models import Event
 from groups.models import Group
 from pipeline import refresh
+from profiles import hydration_traces
 from profiles.models import HydrationRetry, Profile, ProfilePropertyRule
+from tests.accounts.factories import make_user
+from tests.api.door import Program
 from tests.pipeline.people import event, rule, take
 from tests.profiles.shop import Shop
 
@@ -144,3 +151,33 @@ def test_variables_are_bound_never_pasted(shop: Shop) -> None:
     shop.query("found", "string", "select first_name from users where first_name = '{{profile.nick}}'")
     take(event({"user_id": 1, "nick": "x' or '1'='1"}))
     assert "found" not in values(1)
+
+
+def test_what_was_asked_is_kept_with_times_and_the_events_page_tells_it(shop: Shop, client: Client) -> None:
+    shop.query("first_name", "string", NAME)
+    take(*(event({"user_id": number}) for number in (1, 2)))
+    stored = Event.objects.order_by("id")[0]
+    trace = hydration_traces.find(stored.xid)
+    assert trace is not None
+    assert (trace.people, trace.count, len(trace.statements)) == (2, 1, 1)
+    assert "first_name" in trace.statements[0]["text"]
+    client.force_login(make_user("Alice"))
+    page = client.get(reverse("events:show", args=[stored.pk])).content.decode().replace(NBSP, " ")
+    assert "1 statement for 2 people at once" in page
+    hydration_traces.forget(older_than=timedelta(days=1))
+    assert hydration_traces.find(stored.xid) is not None
+    hydration_traces.forget(older_than=timedelta(0))
+    assert hydration_traces.find(stored.xid) is None
+
+
+def test_why_a_rule_could_not_be_asked_stays_with_it(shop: Shop) -> None:
+    shop.query("first_name", "string", NAME)
+    shop.run("alter table users rename to people")
+    take(event({"user_id": 1}))
+    broken = ProfilePropertyRule.objects.get(key="first_name")
+    assert "users" in broken.last_error
+    assert broken.last_error_at is not None
+    program = Program("profiles:read")
+    headers = {"Authorization": f"Bearer {program.token}"}
+    answer = program.client.get("/api/v1/rules/first_name/coverage/", headers=headers)
+    assert answer.json()["last_error"] == broken.last_error
