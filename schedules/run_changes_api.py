@@ -15,7 +15,7 @@ from schedules import run_changes
 from schedules.models import Direction, Run
 
 
-class CountAnswer(serializers.Serializer[Any]):
+class WrittenCountAnswer(serializers.Serializer[Any]):
     """How many values of one property a run wrote."""
 
     property = serializers.CharField()
@@ -37,7 +37,7 @@ class RunChangesAnswer(serializers.Serializer[Any]):
     """What a run changed."""
 
     profiles = serializers.IntegerField()
-    by_property = CountAnswer(many=True)
+    by_property = WrittenCountAnswer(many=True)
     values = WrittenAnswer(many=True, help_text="Those of the first profiles.")
 
 
