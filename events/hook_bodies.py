@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from standardwebhooks import Webhook
-from standardwebhooks.webhooks import WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
 CHECKS: Mapping[str, str] = {
     "none": "Not signed: the secret in the address is enough",
@@ -20,6 +20,7 @@ CHECKS: Mapping[str, str] = {
     "sha256": "HMAC SHA-256, in hexadecimal",
     "sha1": "HMAC SHA-1, in hexadecimal",
 }
+OWN_PATHS = ("type", "message_id", "occurred_at", "items")  # of a mapping, beside the fields
 _DEEPEST = 12
 _MOST_PATHS = 200
 _MISSING = object()
@@ -38,7 +39,7 @@ class Paths:
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Paths:
         """As it is stored with a hook."""
-        texts = {name: str(stored.get(name) or "") for name in ("type", "message_id", "occurred_at", "items")}
+        texts = {name: str(stored.get(name) or "") for name in OWN_PATHS}
         return cls(fields=dict(stored.get("fields") or {}), **texts)
 
 
@@ -115,11 +116,21 @@ def is_signed(body: bytes, headers: Mapping[str, str], *, check: str, header: st
     if check == "standard":
         try:
             Webhook(secret).verify(body, {key.lower(): value for key, value in headers.items()})
-        except (WebhookVerificationError, ValueError):
+        except (WebhookVerificationError, ValueError, TypeError):  # the last two: a signature that is no base64
             return False
         return True
     given = headers.get(header, "").strip().rpartition("=")[2]
-    return hmac.compare_digest(hmac.new(secret.encode(), body, check).hexdigest(), given.lower())
+    wanted = hmac.new(secret.encode(), body, check).hexdigest()
+    return hmac.compare_digest(wanted.encode(), given.lower().encode())  # text with other than ASCII cannot be compared
+
+
+def is_signing_secret(secret: str) -> bool:
+    """Whether signatures of Standard Webhooks can be checked with it."""
+    try:
+        Webhook(secret)
+    except (EmptyWebhookSecretError, ValueError):
+        return False
+    return True
 
 
 def _walk(value: Any, path: str, found: list[tuple[str, str]], depth: int) -> None:

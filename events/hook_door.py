@@ -18,7 +18,8 @@ from events.inbox import FateKind, Full, accept
 from events.models import Hook, SourceKind
 from profiles import ruleset
 
-_IDS = ("webhook-id", "idempotency-key", "x-request-id", "x-github-delivery", "x-shopify-webhook-id")
+# Headers that name a delivery, the same when it is sent again. Not X-Request-ID: proxies give each attempt its own.
+_IDS = ("webhook-id", "idempotency-key", "x-github-delivery", "x-shopify-webhook-id")
 
 
 @csrf_exempt

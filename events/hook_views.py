@@ -19,7 +19,7 @@ from core.accounts.permissions import has_role, role_required
 from core.rest.parsing import read_json
 from core.ui.forms import ProductForm, actor_of, render_form, told
 from events import hooks
-from events.hook_bodies import CHECKS, find, list_paths
+from events.hook_bodies import CHECKS, OWN_PATHS, find, list_paths
 from events.models import Hook, HookCall
 from profiles import queries
 
@@ -53,7 +53,7 @@ class HookForm(ProductForm):
 
     def __init__(self, *args: Any, hook: Hook, **kwargs: Any) -> None:
         mapping = hook.mapping or {}
-        first = {name: mapping.get(name, "") for name in ("type", "message_id", "occurred_at", "items")}
+        first = {name: mapping.get(name, "") for name in OWN_PATHS}
         fields = mapping.get("fields", {})
         super().__init__(
             *args,
@@ -79,7 +79,7 @@ class HookForm(ProductForm):
         """As `hooks.update_hook` takes it."""
         given = self.cleaned_data
         fields = {rule.key: given[f"{_PREFIX}{rule.key}"] for rule in self.rules if given[f"{_PREFIX}{rule.key}"]}
-        return {name: given[name] for name in ("type", "message_id", "occurred_at", "items")} | {"fields": fields}
+        return {name: given[name] for name in OWN_PATHS} | {"fields": fields}
 
 
 @require_http_methods(["GET", "POST"])

@@ -18,7 +18,7 @@ from core.accounts import audit
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound
 from core.lib.secrets import decrypt, encrypt, rotate
-from events.hook_bodies import CHECKS
+from events.hook_bodies import CHECKS, OWN_PATHS, is_signing_secret
 from events.models import Hook, HookCall
 from profiles import ruleset
 
@@ -158,6 +158,9 @@ def _check_signing(check: str, header: str, secret: str) -> None:
     if check != "none" and not secret:
         message = "Give the secret that the tool signs with."
         raise InvalidInput(message, {"signing_secret": message})
+    if check == "standard" and not is_signing_secret(secret):
+        message = "This is no secret of Standard Webhooks: it is base64, usually after whsec_."
+        raise InvalidInput(message, {"signing_secret": message})
     if check in ("sha1", "sha256") and not header.strip():
         message = "Name the header that holds the signature, such as X-Hub-Signature-256."
         raise InvalidInput(message, {"signature_header": message})
@@ -177,6 +180,6 @@ def _read_mapping(given: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
     mapping: dict[str, Any] = {"fields": {key: path.strip() for key, path in fields.items()}}
-    for name in ("type", "message_id", "occurred_at", "items"):
+    for name in OWN_PATHS:
         mapping[name] = str(given.get(name) or "").strip()[:_PATH_LENGTH]
     return mapping

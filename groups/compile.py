@@ -49,10 +49,12 @@ HAPPENED = (
     " happened as materialized (select part.whose as profile_id, e.type, e.occurred_at, e.payload from part"
     " join event e on e.profile_id = part.id where e.type = any(%s)) "
 )
-# The same of everyone. What someone did before they became part of another, that other did.
+# The same of everyone. What someone did before they became part of another, that other did: these few events come
+# again under the other's id, so the many are read as if there were no merges.
 _EVENTS = (
-    "(select coalesce(t.merged_into, e.profile_id) as profile_id, e.type, e.occurred_at, e.payload from event e"
-    " left join (select guid, merged_into from profile where merged_into is not null) t on t.guid = e.profile_id)"
+    "(select profile_id, type, occurred_at, payload from event"
+    " union all select t.merged_into, m.type, m.occurred_at, m.payload from profile t"
+    " join event m on m.profile_id = t.guid where t.merged_into is not null)"
 )
 
 _EACH_TEXT = "jsonb_array_elements_text"

@@ -119,5 +119,7 @@ def _count_values(key: str) -> int:
 def _leave_out(key: str, reason: str, people: Sequence[Person], fetched: Fetched) -> None:
     fetched.gone[key] = reason
     for person in people:
-        if fetched.values.get(person.guid, {}).pop(key, None) is not None or not person.is_new:
+        answers = fetched.values.get(person.guid, {})
+        if key in answers:
+            del answers[key]
             fetched.fail(person.guid, key, reason)

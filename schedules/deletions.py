@@ -29,6 +29,7 @@ from schedules.models import Run, Schedule
 
 KIND = "deleted"
 PAGE = 1000
+MOST_FAILURES = 5  # in a row; the schedule's next run looks again
 _ALWAYS_THERE = ("count", "sum")  # of no rows they are 0, so they tell nothing
 
 
@@ -58,7 +59,10 @@ def look(lease: Lease) -> bool:
     try:
         missing = _find_missing(run.schedule, rule, page)
     except PluginError as error:
-        lease.fail_slice(error.reason)
+        if lease.failures >= MOST_FAILURES:
+            lease.finish(state=WorkState.FAILED, error=error.reason)
+        else:
+            lease.fail_slice(error.reason)
         return False
     affected = _with_values(missing, run.schedule)
     if affected:

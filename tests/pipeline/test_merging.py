@@ -27,7 +27,7 @@ from pipeline.refresh import refresh
 from profiles import queries
 from profiles.models import Profile, ProfileIdentity, ProfileMerge
 from tests.accounts.factories import make_user
-from tests.groups.people import recalculate_all
+from tests.groups.people import calculated, members, recalculate_all
 from tests.pipeline.people import event, everyone, shop_rules, take
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -160,19 +160,38 @@ def test_undoing_brings_both_back_with_values_events_and_groups() -> None:
     recalculate_all()
     groups_store.add_members(manual.pk, [loser], actor=SYSTEM)
     before = {each.pk: each.properties for each in alive()}
-    members = set(GroupMember.objects.values_list("group_id", "profile_id"))
-    assert members == {(manual.pk, loser), (grown.pk, loser)}
+    before_members = set(GroupMember.objects.values_list("group_id", "profile_id"))
+    assert before_members == {(manual.pk, loser), (grown.pk, loser)}
 
     made = merging.merge(winner, loser, actor=SYSTEM)
     assert set(GroupMember.objects.values_list("group_id", "profile_id")) == {(manual.pk, winner), (grown.pk, winner)}
     merging.undo(made.pk, actor=SYSTEM)
 
     assert {each.pk: each.properties for each in alive()} == before
-    assert set(GroupMember.objects.values_list("group_id", "profile_id")) == members
+    assert set(GroupMember.objects.values_list("group_id", "profile_id")) == before_members
     take(event({"email": "alice@example.com", "age": 50}, at=9))
     assert Profile.objects.get(pk=loser).properties["age"] == 50
     with pytest.raises(Refused, match="undone already"):
         merging.undo(made.pk, actor=SYSTEM)
+
+
+def test_what_a_merged_profile_did_counts_for_the_one_that_stayed() -> None:
+    bought = {"event": "Purchase", "operator": "at_least", "value": 2}
+    twice = calculated("Bought twice", bought)
+    recalculate_all()
+    winner, loser = two_people()
+    take(event({"user_id": 1}, at=3, type="Purchase"), event({"email": "alice@example.com"}, at=4, type="Purchase"))
+    assert not GroupMember.objects.exists()
+    made = merging.merge(winner, loser, actor=SYSTEM)
+    assert members(twice) == {winner}
+    again = calculated("The same, in full", bought)
+    recalculate_all()
+    assert members(again) == {winner}
+    merging.undo(made.pk, actor=SYSTEM)
+    assert not GroupMember.objects.exists()
+    groups_store.recalculate_group(again.pk, actor=SYSTEM)
+    recalculate_all()
+    assert not GroupMember.objects.exists()
 
 
 def test_what_was_written_after_a_merge_stays_with_the_winner() -> None:

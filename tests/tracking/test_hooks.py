@@ -112,7 +112,12 @@ def test_signatures_are_checked(client: Client, hook: Hook) -> None:
     assert send(client, hook, body).status_code == 401
     assert send(client, hook, body, **{"X-Hub-Signature-256": good[:-1] + "0"}).status_code == 401
     assert send(client, hook, body + b" ", **{"X-Hub-Signature-256": good}).status_code == 401
+    assert send(client, hook, body, **{"X-Hub-Signature-256": "sha256=\u00fc"}).status_code == 401
     assert send(client, hook, body, **{"X-Hub-Signature-256": good}).status_code == 200
+    hooks.update_hook(hook.app_id, signature="sha1", signing_secret="s3cret", **given)
+    assert send(client, hook, body, **{"X-Hub-Signature-256": good}).status_code == 401
+    short = hmac.new(b"s3cret", body, hashlib.sha1).hexdigest()
+    assert send(client, hook, body, **{"X-Hub-Signature-256": short}).status_code == 200
 
     secret = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     hooks.update_hook(hook.app_id, signature="standard", signing_secret=secret, **given)
@@ -121,6 +126,7 @@ def test_signatures_are_checked(client: Client, hook: Hook) -> None:
     signature = Webhook(secret).sign("msg_1", now, body.decode())
     assert send(client, hook, body, **signed, **{"webhook-signature": signature}).status_code == 200
     assert send(client, hook, body, **signed, **{"webhook-signature": "v1,AAAA"}).status_code == 401
+    assert send(client, hook, body, **signed, **{"webhook-signature": "v1,\u00fc"}).status_code == 401
     old = {**signed, "webhook-timestamp": "1600000000", "webhook-signature": signature}
     assert send(client, hook, body, **old).status_code == 401
 
@@ -141,6 +147,9 @@ def test_what_cannot_be_used_is_refused_with_its_place(hook: Hook) -> None:
     with pytest.raises(InvalidInput) as caught:
         hooks.update_hook(hook.app_id, mapping={"fields": {"shoe_size": "a"}}, actor=SYSTEM)
     assert "fields.shoe_size" in caught.value.fields
+    for secret in ("whsec_", "!"):
+        with pytest.raises(InvalidInput, match="Standard Webhooks"):
+            hooks.update_hook(hook.app_id, mapping={}, signature="standard", signing_secret=secret, actor=SYSTEM)
     with pytest.raises(InvalidInput, match="secret"):
         hooks.update_hook(hook.app_id, mapping={}, signature="sha1", signature_header="X", actor=SYSTEM)
 
