@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from plugins.contracts import (
     AppSpec,
@@ -31,6 +31,9 @@ from plugins.contracts import (
     Target,
     TestResult,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 class App:
@@ -108,6 +111,18 @@ class ImportsRecords(ABC):
         return mark
 
 
+class FetchesFiles(ABC):
+    """Has files at addresses, which are fetched whole before they are read as if someone had brought them."""
+
+    @abstractmethod
+    def is_remote(self, path: str) -> bool:
+        """Whether the file of this `RecordSource.path` has to be fetched first."""
+
+    @abstractmethod
+    def fetch(self, path: str, into: SupportsWrite[bytes]) -> None:
+        """Write the file to `into`. Raises `Retry` when it did not come whole, `Halt` when it never will."""
+
+
 class RetrievesProperties(ABC):
     """Fetches the values of many rules for a batch of profiles, in as few statements as the tool allows."""
 
@@ -171,6 +186,7 @@ CAPABILITIES: tuple[type, ...] = (
     TestsConnection,
     GivesSamples,
     ImportsRecords,
+    FetchesFiles,
     RetrievesProperties,
     ExportsProfiles,
     ReadsBack,

@@ -14,6 +14,7 @@ from plugins import registry
 from plugins.base import (
     App,
     ExportsProfiles,
+    FetchesFiles,
     ForwardsEvents,
     GivesSamples,
     ImportsRecords,
@@ -31,6 +32,7 @@ ABILITIES: Mapping[type, str] = MappingProxyType(
         TestsConnection: "Tests its connection",
         GivesSamples: "Shows samples",
         ImportsRecords: "Imports records",
+        FetchesFiles: "Fetches files from an address",
         RetrievesProperties: "Answers property rules",
         ExportsProfiles: "Exports profiles",
         ReadsBack: "Reads back what it holds",

@@ -31,7 +31,7 @@ from pipeline.process import Contended, Prepared, prepare, process
 from plugins.base import ImportsRecords
 from plugins.contracts import Mark, Page, PluginError, RecordSource, Retry
 from profiles import hydration, ruleset
-from schedules import runs
+from schedules import runs, uploads
 from schedules.checking import source_of
 from schedules.models import Direction, Run, RunState
 from schedules.pages_taken import TakenPage
@@ -136,7 +136,7 @@ def _is_data_at_fault(error: DatabaseError) -> bool:
 
 def _open(lease: Lease, *, ahead: Executor) -> _Reading:
     run = Run.objects.select_related("schedule__app").get(pk=int(lease.subject))
-    source = source_of(run.schedule.options, upload=run.options.get("path", ""))
+    source = source_of(run.schedule.options, upload=run.options.get("path", "") or uploads.fetch_file(run, lease))
     place = _Place.read(lease.mark)
     if place is None or lease.mark["run"] != run.pk:
         place = _begin(lease, run, source, earlier=place)

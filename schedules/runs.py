@@ -153,6 +153,14 @@ def begin(lease: Lease, *, mark: Any, total: int | None) -> None:
         )
 
 
+def keep_file(lease: Lease, run: Run, *, path: str, name: str) -> None:
+    """The run reads this file of the upload folder. In a transaction of its own; raises LostLease."""
+    run.options = {**run.options, "path": path, "file": name[:200]}
+    with transaction.atomic():
+        lease.hold(mark=lease.mark)
+        run.save(update_fields=["options"])
+
+
 def finish(lease: Lease, *, state: RunState, error: str = "") -> None:
     """End a run and its work together. Raises LostLease when someone else works on it."""
     with transaction.atomic():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
@@ -23,8 +23,9 @@ from apps_connectors.connections import connect
 from apps_connectors.models import App
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.work.leases import LEASE_SECONDS, Lease
 from plugins import registry
-from plugins.base import ImportsRecords, RetrievesProperties
+from plugins.base import FetchesFiles, ImportsRecords, RetrievesProperties
 from plugins.contracts import BadRow, Page, PluginError
 from profiles import from_table, rules
 from profiles.rules import NewRule
@@ -143,6 +144,42 @@ def _make_properties(columns: Sequence[str], page: Page, kept: KeptFile, actor: 
     return {column: draft.key for column, draft in drafts.items()}
 
 
+def fetch_file(run: Run, lease: Lease) -> str:
+    """Fetch the file that an import reads at an address, and let the run read it as if someone had brought it.
+
+    Its path; "" where there is nothing to fetch. A worker that is killed meanwhile leaves a part that goes with the
+    old files. Raises what the App raises, and LostLease.
+    """
+    name = run.schedule.options.get("path", "")
+    with connect(run.schedule.app_id) as app:
+        if not name or not isinstance(app, FetchesFiles) or not app.is_remote(name):
+            return ""
+        path = _new_path(name)
+        try:
+            with path.open("wb") as stored:
+                app.fetch(name, _Leased(stored, lease))
+            runs.keep_file(lease, run, path=str(path), name=name)
+        except BaseException:
+            remove_file(str(path))
+            raise
+    return str(path)
+
+
+@dataclass(slots=True)
+class _Leased:
+    """Writes to a file, and keeps the lease while bytes come."""
+
+    file: IO[bytes]
+    lease: Lease
+    renewed: float = field(default_factory=time.monotonic)
+
+    def write(self, part: bytes, /) -> None:
+        self.file.write(part)
+        if time.monotonic() - self.renewed > LEASE_SECONDS / 4:
+            self.lease.renew()
+            self.renewed = time.monotonic()
+
+
 def apps_that_take_files() -> list[App]:
     """The Apps a file can be brought to, by name."""
     return [app for app in App.objects.order_by("name") if _takes_files(app)]
@@ -187,13 +224,16 @@ def _takes_files(app: App) -> bool:
 
 def _store(file: IO[bytes], name: str) -> Path:
     """Names are ours: what the file was called could be a path, or name another's file. Endings are kept for gzip."""
-    _folder().mkdir(parents=True, exist_ok=True)
-    remove_old_files()
-    ending = ".csv.gz" if name.lower().endswith(".gz") else ".csv"
-    path = _folder() / f"{uuid4().hex}{ending}"
+    path = _new_path(name)
     with path.open("wb") as stored:
         shutil.copyfileobj(file, stored, 1024 * 1024)
     return path
+
+
+def _new_path(name: str) -> Path:
+    _folder().mkdir(parents=True, exist_ok=True)
+    remove_old_files()
+    return _folder() / f"{uuid4().hex}{'.csv.gz' if name.lower().endswith('.gz') else '.csv'}"
 
 
 def _check_file(app: App, path: Path) -> None:

@@ -85,6 +85,7 @@ class Receiver:
 
     def __init__(self, *, secret: str, tls: ssl.SSLContext | None = None) -> None:
         self.secret = secret
+        self.expecting = {"POST"}  # the methods whose requests `expect` is about
         self.always = Behaviour()  # what is done when nothing else is expected
         self._next: deque[Behaviour] = deque()
         self._deliveries: list[Delivery] = []
@@ -147,7 +148,7 @@ class Receiver:
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            behaviour = self._next.popleft() if self._next and handler.command == "POST" else self.always
+            behaviour = self._next.popleft() if self._next and handler.command in self.expecting else self.always
             delivery = Delivery(
                 method=handler.command,
                 path=handler.path,
@@ -254,6 +255,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """The test says what happened."""
+
+
+@contextmanager
+def run_file_host() -> Iterator[Receiver]:
+    """The same, for files that are asked for."""
+    with run_receiver() as receiver:
+        receiver.expecting = {"GET"}
+        yield receiver
 
 
 @contextmanager

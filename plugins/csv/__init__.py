@@ -1,8 +1,8 @@
-"""The CSV plugin: import files that were uploaded or lie in a folder, export a file per group."""
+"""The CSV plugin: import files that were uploaded, lie in a folder or at an address, export a file per group."""
 
 from __future__ import annotations
 
-from plugins.contracts import AppSpec, Option
+from plugins.contracts import AppSpec, Option, OptionKind
 from plugins.csv.destination import CsvDestination
 from plugins.csv.source import CsvSource
 
@@ -15,7 +15,7 @@ class Csv(CsvSource, CsvDestination):
     spec = AppSpec(
         key="csv",
         label="CSV",
-        description="Import CSV files by upload or from a folder, and export a file for each group.",
+        description="Import CSV files by upload, from a folder or a URL, and export a file for each group.",
         icon="file-spreadsheet",
         categories=("file",),
         options=(
@@ -24,6 +24,19 @@ class Csv(CsvSource, CsvDestination):
                 "Folder",
                 placeholder="/srv/files",
                 help="Where files are read from and written to; not needed for uploads.",
+            ),
+            Option(
+                "url",
+                "URL of a file",
+                placeholder="https://example.com/people.csv",
+                help="A CSV file that is fetched each time an import of it runs.",
+            ),
+            Option(
+                "authorization",
+                "Authorization header",
+                OptionKind.SECRET,
+                placeholder="Bearer 0123456789",
+                help="Sent along when the file is fetched, where it cannot be read without signing in.",
             ),
         ),
         parallel_calls=1,

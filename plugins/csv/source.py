@@ -7,20 +7,38 @@ their line numbers after a restart. `count` and `Page.done_bytes` are in bytes o
 from __future__ import annotations
 
 import csv
+import os
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from gzip import BadGzipFile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from plugins.base import GivesSamples, ImportsRecords
-from plugins.contracts import BadRow, Column, Halt, Mark, Page, RecordSource, Sample, Table
+from plugins.base import FetchesFiles, GivesSamples, ImportsRecords
+from plugins.contracts import (
+    BadRow,
+    Column,
+    Halt,
+    Mark,
+    Page,
+    PluginError,
+    RecordSource,
+    Sample,
+    Table,
+    TestResult,
+)
 from plugins.csv.app import CsvFolder, errors_of_files
+from plugins.csv.fetching import fetch
 from plugins.csv.formats import Lines, find_format, open_stream
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+_HEAD_BYTES = 1024 * 1024  # of a file at an address, to look at before a run fetches it whole
 _SHOWN = 500  # characters of a rejected row
 _NO_END = "a quote is opened and never closed"
 _END_IN_QUOTES = "unexpected end of data"  # the csv module's own words
@@ -111,16 +129,85 @@ class _Reading:
         return self.lines.offset if self.stream is self.stored else self.stored.tell()
 
 
-class CsvSource(CsvFolder, GivesSamples, ImportsRecords):
+class _Enough(Exception):
+    """As much of a file has come as was wanted."""
+
+
+class _Head:
+    """Takes the beginning of a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.left = _HEAD_BYTES
+
+    def write(self, part: bytes, /) -> None:
+        with self.path.open("ab") as file:
+            file.write(part[: self.left])
+        self.left -= len(part)
+        if self.left <= 0:
+            raise _Enough
+
+
+class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
     """The import half."""
 
     _reading: _Reading | None = None
     _odd_told = False
+    _head: Path | None = None  # the beginning of the file at the App's address, for the life of the connection
 
     def close(self) -> None:
+        self._close_file()
+        head, self._head = self._head, None
+        if head is not None:
+            head.unlink(missing_ok=True)
+
+    def _close_file(self) -> None:
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.close()
+
+    def test(self) -> TestResult:
+        if not self.options.get("url"):
+            return super().test()
+        name = self._remote_name()
+        try:
+            self.sample(name, limit=0)
+        except PluginError as error:
+            return TestResult(ok=False, message=error.reason)
+        return super().test() if self.options.get("folder") else TestResult(ok=True, message=f"{name} can be read.")
+
+    # ------------------------------------------------------------ a file at an address
+
+    def is_remote(self, path: str) -> bool:
+        return path.startswith(("http://", "https://"))
+
+    def fetch(self, path: str, into: SupportsWrite[bytes]) -> None:
+        if path != self._remote_name():
+            raise Halt(f"The URL of this App is another one now: choose its file in the schedule, instead of {path}.")
+        fetch(
+            self.options["url"],
+            into,
+            authorization=str(self.options.get("authorization") or ""),
+            private_hosts_allowed=self.private_hosts_allowed,
+        )
+
+    def _remote_name(self) -> str:
+        """The address without its query, which may be a key to the file and change."""
+        return str(self.options.get("url") or "").partition("#")[0].partition("?")[0]
+
+    def _begin_of(self, path: str) -> Path:
+        if self._head is None:
+            handle, name = tempfile.mkstemp(suffix=".csv")
+            os.close(handle)
+            head = Path(name)
+            try:
+                with suppress(_Enough):
+                    self.fetch(path, _Head(head))
+            except BaseException:
+                head.unlink()
+                raise
+            self._head = head
+        return self._head
 
     # ------------------------------------------------------------ pages
 
@@ -152,12 +239,16 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords):
             raise Halt("The schedule names no file to read.")
         if source.options.get("uploaded") is True:  # the product's own word: the file is where it stored it
             return Path(source.path)
-        return self.inside(source.path)
+        return self._file(source.path)
+
+    def _file(self, name: str) -> Path:
+        """A file of the folder, or as much as it takes to look at the one at the App's address."""
+        return self._begin_of(name) if self.is_remote(name) else self.inside(name)
 
     def _open(self, path: Path, after: Mark | None) -> _Reading:
         reading = self._reading
         if reading is None or (reading.path, reading.version) != (path, _version(path)):
-            self.close()
+            self._close_file()
             reading = self._reading = _Reading(path)
         start = (reading.format.start, reading.format.start_line)
         place = (after.offset, int(after.id or 0)) if after is not None and after.offset is not None else start
@@ -175,11 +266,11 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords):
     # ------------------------------------------------------------ samples
 
     def tables(self) -> Sequence[Table]:
-        if not self.options.get("folder"):
-            return ()
-        folder = self.folder()
-        with errors_of_files(folder):
-            names = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
+        names = [self._remote_name()] if self.options.get("url") else []
+        if self.options.get("folder"):
+            folder = self.folder()
+            with errors_of_files(folder):
+                names += sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
         return [Table(name, tuple(Column(column) for column in self._columns_of(name))) for name in names]
 
     def _columns_of(self, name: str) -> tuple[str, ...]:
@@ -189,7 +280,7 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords):
             return ()  # asked for a sample, it says why it cannot be read
 
     def sample(self, table: str, *, limit: int = 10) -> Sample:
-        path = self.inside(table)
+        path = self._file(table)
         with _errors_of(path):
             reading = _Reading(path)
             try:

@@ -13,16 +13,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from core.lib.hosts import find_addresses, is_public
 from plugins.contracts import Halt, Retry
 from plugins.webhook.receiver import Receiver
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 MOST_REPLY = 4096  # bytes of an answer that are read and kept
 _MOST_ADDRESSES = 3
+_PART = 64 * 1024  # bytes of a download that are taken at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,30 @@ class Line:
         except BaseException:
             self.close()
             raise
+        raise Retry(problem)
+
+    def download(self, headers: Mapping[str, str], into: SupportsWrite[bytes], *, seconds: float, most: int) -> Reply:
+        """GET, and write the body of a 200 to `into`: at most `most` bytes within `seconds`; others are not read.
+
+        Raises `Retry` when there is no whole answer, `Halt` for an address that may not be called or a longer body.
+        """
+        try:
+            with _TimeLimit(seconds) as limit:
+                connection = self._connected(limit)
+                connection.request("GET", self.receiver.path, headers=dict(headers))
+                response = connection.getresponse()
+                if response.status == HTTPStatus.OK:
+                    _copy_body(response, into, most=most, host=self.receiver.host)
+                    if limit.is_over:
+                        raise TimeoutError
+                found = {name.lower(): value for name, value in response.getheaders()}
+                return Reply(response.status, response.reason, found)
+        except (OSError, HTTPException) as error:
+            problem = _describe(error, self.receiver, timed_out=False)
+            if limit.is_over:
+                problem = f"{self.receiver.host} did not send everything within {seconds:g} seconds."
+        finally:
+            self.close()
         raise Retry(problem)
 
     def close(self) -> None:
@@ -178,6 +207,17 @@ def _has_ended(sock: socket.socket) -> bool:
     finally:
         with suppress(OSError):
             sock.settimeout(usual)
+
+
+def _copy_body(response: HTTPResponse, into: SupportsWrite[bytes], *, most: int, host: str) -> None:
+    size = 0
+    while part := response.read(_PART):
+        size += len(part)
+        if size > most:
+            raise Halt(f"{host} sent more than {most // 1024**2:,} MB, which is the most that is fetched.")
+        into.write(part)
+    if response.length:  # what was announced and never came is no error to the library
+        raise ConnectionResetError
 
 
 def _read_beginning(response: HTTPResponse) -> str:

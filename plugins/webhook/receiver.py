@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -37,19 +37,31 @@ class Receiver:
 
 def read_receiver(options: Mapping[str, Any]) -> Receiver:
     """The receiver that the options describe. Raises `Halt` with what to change."""
-    address = _read_url(str(options.get("url") or ""))
+    address = read_address(str(options.get("url") or ""), seconds=LONGEST_WAIT)
     signing = str(options.get("secret") or "").split()
     headers = _read_headers(str(options.get("headers") or ""))
+    return replace(
+        address,
+        signers=tuple(map(_read_secret, signing)) or _no_secret(),
+        headers=headers,
+        seconds=_read_seconds(options.get("timeout")),
+        secrets=(*signing, *headers.values(), *(value.split(" ", 1)[-1] for value in headers.values())),
+    )
+
+
+def read_address(url: str, *, seconds: float) -> Receiver:
+    """Where a URL leads to, for requests that are not signed. Raises `Halt` with what to change."""
+    address = _read_url(url)
     tls = address.scheme == "https"
     return Receiver(
         host=_to_ascii(address.hostname or ""),
         port=address.port or (443 if tls else 80),
         tls=tls,
         path=quote(address.path or "/", safe="/%:@!$&'()*+,;=~") + _read_query(address),
-        signers=tuple(map(_read_secret, signing)) or _no_secret(),
-        headers=headers,
-        seconds=_read_seconds(options.get("timeout")),
-        secrets=(*signing, *headers.values(), *(value.split(" ", 1)[-1] for value in headers.values())),
+        signers=(),
+        headers={},
+        seconds=seconds,
+        secrets=(),
     )
 
 

@@ -79,7 +79,7 @@ def ways_to_read(app: App) -> tuple[str, ...]:
     if kind is None or not issubclass(kind, ImportsRecords):
         return ()
     if not issubclass(kind, RetrievesProperties):
-        return ("path",) if app.options.get("folder") else ()
+        return ("path",) if app.options.get("folder") or app.options.get("url") else ()
     takes_queries = issubclass(kind, GivesSamples) and kind.takes_queries
     return ("table", "query") if takes_queries else ("table",)
 

@@ -19,8 +19,10 @@ from core.accounts.actors import SYSTEM
 from core.lib.errors import InvalidInput, NotFound, Refused
 from profiles.models import Profile, ProfilePropertyRule
 from profiles.rules import NewRule, create_rule
-from schedules import importing, runs, uploads
+from schedules import importing, runs, schedules_store, uploads
 from schedules.models import Run, RunState, Schedule
+from schedules.schedules_store import ScheduleData
+from tests.receiver import answer, run_file_host
 from tests.schedules.shop import Worker, counters, finish, make_rules, names
 
 PEOPLE = (
@@ -297,3 +299,36 @@ def test_a_schedule_is_changed_and_deleted_over_the_api(files: App) -> None:
     assert call_api("get", path).json()["name"] == "people by hand"
     assert call_api("delete", path, {}).status_code == 204
     assert call_api("get", path).status_code == 404
+
+
+def test_a_file_at_an_address_is_imported_by_every_run_of_its_schedule(settings: Any, files: App) -> None:
+    settings.GROUPAROO_ALLOW_PRIVATE_HOSTS = True
+    with run_file_host() as host:
+        host.expect(*[answer(body=PEOPLE) for _ in range(9)])
+        app = apps_store.create_app("csv", "Sheet", {"url": f"{host.url}?key=7"}, actor=SYSTEM)
+        data = ScheduleData(direction="import", name="Sheet", app_id=app.pk, options={"path": host.url})
+        schedule = schedules_store.create_schedule(data, actor=SYSTEM)
+        first = finish(runs.start_run(schedule.pk, trigger="test", actor=SYSTEM))
+        again = finish(runs.start_run(schedule.pk, trigger="test", actor=SYSTEM))
+    assert (first.state, first.error, counters(first, "read", "created")) == (RunState.COMPLETE, "", [2, 2])
+    assert (again.state, again.error, counters(again, "read", "created", "changed")) == (
+        RunState.COMPLETE,
+        "",
+        [2, 0, 0],
+    )
+    assert names("first_name") == ["Alice", "Bob"]
+    assert stored(settings.MEDIA_ROOT) == [], "what was fetched goes with the run"
+    assert again.options["file"] == host.url
+
+
+def test_a_file_that_cannot_be_fetched_fails_the_run_with_the_reason(settings: Any, files: App) -> None:
+    settings.GROUPAROO_ALLOW_PRIVATE_HOSTS = True
+    with run_file_host() as host:
+        host.expect(answer(body=PEOPLE), *[answer(404) for _ in range(5)])
+        app = apps_store.create_app("csv", "Sheet", {"url": host.url}, actor=SYSTEM)
+        data = ScheduleData(direction="import", name="Sheet", app_id=app.pk, options={"path": host.url})
+        schedule = schedules_store.create_schedule(data, actor=SYSTEM)
+        run = finish(runs.start_run(schedule.pk, trigger="test", actor=SYSTEM))
+    assert run.state == RunState.FAILED
+    assert "answered 404" in run.error
+    assert stored(settings.MEDIA_ROOT) == []
