@@ -312,13 +312,17 @@ class SyncMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an export Schedule writes: its options (such as the table), its key field, its fields with their types."""
+    """Where an export Schedule writes: its options (such as the table), its key field, its fields with their types.
+
+    `is_backfill`: everyone is sent for the first time or anew, so that a tool that can should start no journey.
+    """
 
     options: Mapping[str, Any]
     key_field: str
     fields: Mapping[str, str]  # destination field -> value type, the key field included
     mode: SyncMode = SyncMode.SYNC
     groups: tuple[str, ...] = ()  # every name a group may carry at this destination
+    is_backfill: bool = False
 
 
 @dataclass(frozen=True, slots=True)
