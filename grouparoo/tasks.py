@@ -53,6 +53,7 @@ def keep_house() -> None:
     unread = cursor.least_mark()
     for log in ("profile_change", "group_membership_change"):
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)
+    partitions.drop_before("sent_log", now - timedelta(days=settings.log_retention_days))
     hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
     deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)

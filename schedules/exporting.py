@@ -3,7 +3,9 @@
 A run passes through two phases. **collect** reads the change logs from the schedule's cursor on (or, where nothing was
 compared yet, goes through everyone), and stores in the ledger what is owed, together with the new mark. **send** takes
 owed rows in batches: they are marked as sent in a transaction of their own, then the plugin is called in none, then its
-answers are stored. Every transaction holds the run's lease, so a worker may be killed at any moment; what it had sent
+answers are stored. Between the two a dry run ends with its plan, and so does a run that the guard stops; a run that
+sends exactly such a plan has the second phase alone. A run that sends **again** owes first what is there already.
+Every transaction holds the run's lease, so a worker may be killed at any moment; what it had sent
 and not recorded is in doubt, and is settled before anything else is done.
 
 A destination that is down makes the run wait and then collect again, so that only the newest is ever sent.
@@ -30,7 +32,7 @@ from core.work.leases import Lease, LostLease
 from plugins import registry
 from plugins.base import ExportsProfiles, ReadsBack
 from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, PluginError, Retry
-from schedules import comparing, cursor, ledger, payloads, runs, schedules_store, sending
+from schedules import again, comparing, cursor, guard, ledger, payloads, plans, runs, schedules_store, sending
 from schedules.answers import Answers
 from schedules.ledger import OwedRow
 from schedules.models import Direction, Run, RunState
@@ -45,6 +47,7 @@ MOST_FAILURES = 5  # slices in a row that end in an error of our own before the 
 _WAITS = (5, 15, 60, 300)  # seconds, when the destination takes nothing at all
 _NO_SLOT_SECONDS = 1.0
 _CHANGES_SECONDS = 2
+_PLAN_SECONDS = 600  # how long an export that follows changes waits for someone to decide on the plan of a dry run
 
 
 def work_slice() -> bool:
@@ -66,6 +69,10 @@ _DUE = """
                and not exists (select from run r where r.schedule_id = s.id
                                   and r.created_at > clock_timestamp() - %(pause)s * interval '1 second')
                and (c.mark is null
+                    or (select r.counters ? 'plan_held' from run r where r.schedule_id = s.id
+                         order by r.created_at desc limit 1)
+                       and not exists (select from run r where r.schedule_id = s.id
+                                          and r.finished_at > clock_timestamp() - %(patience)s * interval '1 second')
                     or exists (select from profile_change l where l.xid >= c.mark and l.xid < %(horizon)s)
                     or exists (select from group_membership_change l where l.xid >= c.mark and l.xid < %(horizon)s)))
      order by s.id limit 100
@@ -77,7 +84,8 @@ def find_due() -> list[int]:
     if project.current().sending_stopped:
         return []
     with connection.cursor() as database:
-        database.execute(_DUE, {"pause": _CHANGES_SECONDS, "horizon": cursor.read_horizon()})
+        given = {"pause": _CHANGES_SECONDS, "patience": _PLAN_SECONDS, "horizon": cursor.read_horizon()}
+        database.execute(_DUE, given)
         return [row[0] for row in database.fetchall()]
 
 
@@ -87,7 +95,10 @@ class _Place:
 
     run: int
     by: str = ""  # the lease under which what was unanswered before has been settled
-    phase: str = "collect"  # collect, send
+    phase: str = "collect"  # again, collect, send
+    again: str | None = None  # the last profile of those that are sent again
+    exact: bool = False  # a plan is sent, and nothing else is looked for
+    backfill: bool = False  # everyone is sent for the first time, or anew
     full: bool = False  # everyone is compared
     mark: int = 0  # how far the logs are taken; of a full comparison: where they will be read from after it
     until: int | None = None  # how far this run reads them
@@ -147,11 +158,25 @@ def _open(lease: Lease) -> _Exporting:
 def _start(run: Run, plan: ExportPlan) -> _Place:
     """At the schedule's cursor; at everyone where there is none that holds."""
     mark = cursor.find(plan.schedule_id, mapping_version=plan.version)
-    return _Place(run.pk, full=mark is None, mark=cursor.read_horizon() if mark is None else mark)
+    return _Place(run.pk, mark=mark) if mark is not None else _start_anew(run)
+
+
+def _start_anew(run: Run) -> _Place:
+    return _Place(run.pk, full=True, backfill=True, mark=cursor.read_horizon())
 
 
 def _begin(lease: Lease, run: Run, plan: ExportPlan) -> _Place:
-    place = _start(run, plan)
+    if plans.is_exact(run):
+        place = _Place(run.pk, phase="send", exact=True)
+        with transaction.atomic():
+            ledger.release(plan.schedule_id)
+            owed = ledger.sum_up(plan.schedule_id).all
+            runs.begin(lease, mark=place.write(), total=owed)
+            runs.count(run.pk, {"selected": owed, "owed": owed})
+        return place
+    place = _start_anew(run) if again.is_everything(run) else _start(run, plan)
+    if again.is_asked(run):
+        place = replace(place, phase="again")
     runs.begin(lease, mark=place.write(), total=payloads.count_everyone(plan) if place.full else None)
     return place
 
@@ -169,10 +194,10 @@ class _Exporting:
         """Do one batch; whether to go on at once."""
         if self.place.by != str(lease.token) and not self._settle(lease):
             return False
-        if self.place.phase == "collect":
-            self._collect(lease)
+        if self.place.phase == "again":
+            self._owe_again(lease)
             return True
-        return self._send(lease)
+        return self._collect(lease) if self.place.phase == "collect" else self._send(lease)
 
     # ------------------------------------------------------------ doubt
 
@@ -209,8 +234,17 @@ class _Exporting:
 
     # ------------------------------------------------------------ collecting
 
-    def _collect(self, lease: Lease) -> None:
-        """Take some candidates and store what they are owed."""
+    def _owe_again(self, lease: Lease) -> None:
+        """Owe some of those who are sent again what the destination accepted or refused."""
+        with transaction.atomic():
+            last, more = again.owe(self.run, after=self.place.again)
+            place = replace(self.place, again=last, phase="again" if more else "collect")
+            lease.hold(mark=place.write())
+        self.place = place
+
+    def _collect(self, lease: Lease) -> bool:
+        """Take some candidates and store what they are owed; whether to go on at once."""
+        goes_on = True
         with transaction.atomic():
             payloads.prepare()
             place, looked_at = self._take_candidates()
@@ -220,9 +254,26 @@ class _Exporting:
             if not place.full or place.phase == "send":
                 cursor.move(self.plan.schedule_id, mark=place.mark, mapping_version=self.plan.version)
             if place.phase == "send":
-                # Here a guard may count what would be removed and ask a person, before anything is sent.
-                lease.hold(mark=place.write(), done=0, total=self._count_owed())
+                goes_on = self._decide(lease, place)
         self.place = place
+        return goes_on
+
+    def _decide(self, lease: Lease, place: _Place) -> bool:
+        """Everything is owed that this run found: whether it is sent now, in the transaction that found the last."""
+        owed = ledger.sum_up(self.plan.schedule_id)
+        self._count_owed(owed.all)
+        if plans.is_asked(self.run):
+            plans.finish(lease, self.run, owed)
+            return False
+        if objection := guard.find_objection(self.run.schedule, owed):
+            ledger.hold_back(self.plan.schedule_id)
+            schedules_store.halt(self.plan.schedule_id, objection)
+            plans.finish(lease, self.run, owed, objection=objection)
+            return False
+        if owed.planned:
+            ledger.release(self.plan.schedule_id)
+        lease.hold(mark=place.write(), done=0, total=owed.all)
+        return True
 
     def _take_candidates(self) -> tuple[_Place, int]:
         if self.place.full:
@@ -240,7 +291,7 @@ class _Exporting:
         if comparing.find_wanted(self.plan):
             ledger.hand_over(self.plan.schedule_id)
         found = comparing.decide(self.plan)
-        ledger.apply_decisions(self.plan.schedule_id, run_id=self.run.pk)
+        ledger.apply_decisions(self.plan.schedule_id, run_id=self.run.pk, is_plan=plans.is_asked(self.run))
         unchanged = found.count("keep", "settle", "drop")
         rejected = found.count("still_rejected", "refuse")
         runs.count(self.run.pk, {"selected": unchanged + rejected, "unchanged": unchanged, "rejected": rejected})
@@ -248,13 +299,11 @@ class _Exporting:
             examples: list[dict[str, Any]] = [{"profile": profile, "key": key} for profile, key in found.refused]
             runs.record_errors(self.run.pk, [FoundError(comparing.REFUSED, found.count("refuse"), examples)])
 
-    def _count_owed(self) -> int:
+    def _count_owed(self, owed: int) -> None:
         """Make the run's counters say what is owed, from this run or an earlier one."""
-        owed = ledger.count_owed(self.plan.schedule_id)
         counters = Run.objects.values_list("counters", flat=True).get(pk=self.run.pk)
         more = owed - counters.get("owed", 0)
         runs.count(self.run.pk, {"selected": more, "owed": more})
-        return owed
 
     # ------------------------------------------------------------ sending
 
@@ -287,9 +336,10 @@ class _Exporting:
         )
 
     def _call(self, lease: Lease, rows: Sequence[OwedRow]) -> list[Outcome]:
+        target = replace(self.plan.target, is_backfill=self.place.backfill)
         try:
             with connect(self.plan.app_id) as app:
-                return sending.deliver(cast("ExportsProfiles", app), self.plan.target, rows, between=lease.renew)
+                return sending.deliver(cast("ExportsProfiles", app), target, rows, between=lease.renew)
         except Halt as error:
             return [Outcome(OutcomeKind.HALT, error.reason)] * len(rows)
         except PluginError as error:
@@ -316,7 +366,10 @@ class _Exporting:
         return not (halt or down)
 
     def _wait_and_collect_again(self) -> _Place:
-        return replace(_start(self.run, self.plan), by=self.place.by, waits=self.place.waits + 1)
+        place, waits = self.place, self.place.waits + 1
+        if place.exact:
+            return replace(place, sent_until=None, waits=waits)
+        return replace(_start(self.run, self.plan), by=place.by, backfill=place.backfill, waits=waits)
 
     def _delay(self, after: float | None, waits: int) -> float:
         if after is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +24,12 @@ from psycopg2.extras import execute_values
 from core.lib.json import dumps, loads
 from core.work.leases import LEASE_SECONDS
 from plugins.contracts import Outcome, OutcomeKind
+from schedules import sent_log
 from schedules.comparing import REFUSED
 from schedules.models import ExportRecord, RecordState
 from schedules.payloads import KEYED_PLANS
 
+FAR = datetime(9000, 1, 1, tzinfo=UTC)  # when what is only planned is due
 FIRST_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 3600
 _ERROR_LENGTH = 1000
@@ -95,13 +97,14 @@ _APPLY = """
            (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
             error, run_id)
     select %(schedule)s, d.profile_id,
-           case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else 'owed' end,
+           case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else %(owed)s end,
            case when d.action <> 'settle' then d.key end,
            case when d.action <> 'settle' then d.payload end,
            case when d.action <> 'settle' then d.group_names end,
            case when d.action = 'refuse' then k.key else coalesce(d.key, k.key, k.may_hold #>> '{0,key}') end,
            case when d.action = 'owe' and k.state = 'owed' then k.attempts else 0 end,
-           case when d.action = 'owe' then case when k.state = 'owed' then k.next_at else now() end end,
+           case when d.action <> 'owe' then null when %(owed)s = 'planned' then %(far)s::timestamptz
+                when k.state = 'owed' then k.next_at else now() end,
            case when d.action = 'refuse' then %(refused)s else '' end,
            %(run)s
       from export_decision d
@@ -121,15 +124,113 @@ def hand_over(schedule_id: int) -> None:
         cursor.execute(_HAND_OVER, {"schedule": schedule_id})
 
 
-def apply_decisions(schedule_id: int, *, run_id: int) -> None:
-    """Owe what `export_decision` says, and drop what it says is owed no more."""
+def apply_decisions(schedule_id: int, *, run_id: int, is_plan: bool = False) -> None:
+    """Owe what `export_decision` says (or only plan it), and drop what it says is owed no more."""
+    given: dict[str, Any] = {
+        "schedule": schedule_id,
+        "run": run_id,
+        "refused": REFUSED,
+        "owed": (RecordState.PLANNED if is_plan else RecordState.OWED).value,
+        "far": FAR,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_APPLY, {"schedule": schedule_id, "run": run_id, "refused": REFUSED})
+        cursor.execute(_APPLY, given)
 
 
-def count_owed(schedule_id: int) -> int:
-    """How many profiles the destination is owed something for, due now or later."""
-    return ExportRecord.objects.filter(schedule_id=schedule_id, next_at__isnull=False).count()
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What one destination is owed, planned or due: how many people of each kind.
+
+    `changed` are those of `updated` who would hold something else than before.
+    """
+
+    created: int
+    updated: int
+    changed: int
+    removed: int
+    planned: int
+
+    @property
+    def all(self) -> int:
+        """Everyone."""
+        return self.created + self.updated + self.removed
+
+
+_SUM_UP = """
+    select count(*) filter (where owed_key is not null and key is null),
+           count(*) filter (where owed_key is not null and key is not null),
+           count(*) filter (where owed_key is not null and key is not null
+                              and (owed_key, owed_payload, owed_group_names)
+                                  is distinct from (key, payload, group_names)),
+           count(*) filter (where owed_key is null),
+           count(*) filter (where state = 'planned')
+      from export_record where schedule_id = %s and next_at is not null
+"""
+
+
+def sum_up(schedule_id: int) -> Owed:
+    """What the destination is owed altogether, from this run or an earlier one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SUM_UP, [schedule_id])
+        return Owed(*map(int, cursor.fetchone()))
+
+
+def count_held(schedule_id: int, *, at_most: int | None = None) -> int:
+    """How many people the destination holds from us; counting may stop at a number, where more makes no difference."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from (select from export_record where schedule_id = %s and key is not null limit %s) held",
+            [schedule_id, at_most],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def release(schedule_id: int) -> None:
+    """What was only planned is owed from now on."""
+    planned = ExportRecord.objects.filter(schedule_id=schedule_id, next_at=FAR, state=RecordState.PLANNED)
+    planned.update(state=RecordState.OWED, next_at=Now())
+
+
+def hold_back(schedule_id: int) -> None:
+    """What is owed is only planned from now on: nothing of it leaves until a person has looked."""
+    owed = ExportRecord.objects.filter(schedule_id=schedule_id, next_at__isnull=False, state=RecordState.OWED)
+    owed.update(state=RecordState.PLANNED, next_at=FAR)
+
+
+# Whatever the destination may hold besides is remembered as in doubt, so that everything is written and not only what
+# differs from before.
+_SEND_AGAIN = """
+    with chosen as materialized (
+        select profile_id, state, key from export_record
+         where schedule_id = %(schedule)s and profile_id > %(after)s and {which}
+           and (state = 'rejected' or state = 'held' and key is not null)
+         order by profile_id limit %(limit)s
+    ), tried as (
+        update export_record r set state = 'owed', attempts = 0, next_at = now(), error = ''
+          from chosen c where r.schedule_id = %(schedule)s and r.profile_id = c.profile_id and c.state = 'rejected'
+           and r.claimed_key is not distinct from coalesce(r.owed_key, r.key)
+    ), repeated as (
+        update export_record r
+           set state = 'owed', owed_key = r.key, owed_payload = r.payload, owed_group_names = r.group_names,
+               attempts = 0, next_at = now(),
+               may_hold = coalesce(r.may_hold, '[]') || jsonb_build_array(jsonb_build_object(
+                   'key', r.key, 'payload', r.payload, 'groups', r.group_names))
+          from chosen c where r.schedule_id = %(schedule)s and r.profile_id = c.profile_id and c.state = 'held'
+    )
+    select (select profile_id from chosen order by profile_id desc limit 1), (select count(*) from chosen)
+"""
+
+
+def send_again(schedule_id: int, which: str, given: Mapping[str, Any], *, after: UUID, limit: int) -> tuple[UUID, int]:
+    """Owe anew what the destination accepted or refused, for the next `limit` people of `which` (SQL over a row).
+
+    Returns the last of them (`after` when there were none) and how many they were.
+    """
+    parameters = {**given, "schedule": schedule_id, "after": after, "limit": limit}
+    with connection.cursor() as cursor:
+        cursor.execute(_SEND_AGAIN.format(which=which), parameters)
+        last, count = cursor.fetchone()
+    return last or after, int(count)
 
 
 def forget(schedule_id: int) -> None:
@@ -255,8 +356,12 @@ def record(
 ) -> None:
     """Store what became of the rows of one attempt; rows that another attempt has taken since are left alone.
 
-    `all_wait`: the run waits as a whole, so that its rows need not.
+    `all_wait`: the run waits as a whole, so that its rows need not; and the log does not name each of them.
     """
+    if not all_wait:
+        sent_log.append(
+            schedule_id, attempt_id=attempt_id, outcomes=[(row.profile, outcome) for row, outcome in answers]
+        )
     by_kind: dict[OutcomeKind, list[tuple[OwedRow, Outcome]]] = {}
     for row, outcome in answers:
         by_kind.setdefault(outcome.kind, []).append((row, outcome))

@@ -1,8 +1,8 @@
 """Schedules in both directions, their Runs, and the ledger of what each destination holds.
 
 `Schedule`, `ScheduleField`, `ScheduleGroup` are written by `schedules/schedules_store.py`; `Run` and `RunError` by
-`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `ExportCursor` by `schedules/cursor.py`. The models of
-outbound events are in `schedules/outbound/models.py`.
+`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `SentLog` by `schedules/sent_log.py`, `ExportCursor` by
+`schedules/cursor.py`. The models of outbound events are in `schedules/outbound/models.py`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Schedule(models.Model):
     mode = models.CharField(max_length=10, choices=Mode.choices, default=Mode.SYNC)
     everyone = models.BooleanField(default=False)
     mapping_version = models.PositiveIntegerField(default=1)  # counts what makes a full diff necessary
+    guard_share = models.FloatField(null=True)  # of what the destination holds; null: the project's; 1: never asks
     halted_reason = models.TextField(blank=True)  # a person has to mend something first
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -126,7 +127,11 @@ class Run(models.Model):
     """One execution of a schedule. Its progress, lease and mark are those of its `work`.
 
     `counters` of an import: read, events, unchanged, created, changed, rejected. Of an export: selected, sent,
-    created, updated, removed, unchanged, rejected, owed.
+    created, updated, removed, unchanged, rejected, owed; of one that ended with a plan (see `schedules/plans.py`) also
+    plan_created, plan_updated, plan_removed, plan_held.
+
+    `options` of an export: plan (work out what would be sent, and send nothing), exact (the run whose plan is sent),
+    again (what is sent although the destination has it: see `schedules/again.py`).
     """
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="runs")
@@ -188,6 +193,7 @@ class RecordState(models.TextChoices):
     """Where one profile stands at one destination."""
 
     HELD = "held", "Up to date"
+    PLANNED = "planned", "Planned, not sent"
     OWED = "owed", "Owed"
     SENT = "sent", "Sent, not answered"
     REJECTED = "rejected", "Rejected"
@@ -199,6 +205,8 @@ class ExportRecord(models.Model):
     `key`, `payload`, `group_names` are what was accepted (key null: the destination holds nothing from us).
     `owed_*` are what is owed (owed_key null while state is owed: a removal). `claimed_key` is the key this profile
     stands for from now on, unique within a schedule: no two profiles ever claim one key.
+
+    `next_at` is set while something is owed. What is only planned is due in a far year: a run that sends releases it.
 
     `may_hold` lists what the destination may hold besides, for which this profile answers: what a call left that was
     never answered, or what stands under a key taken over from another profile. Each is {key, payload, groups}. While
@@ -240,3 +248,36 @@ class ExportRecord(models.Model):
                 fields=["schedule_id", "next_at"], condition=Q(next_at__isnull=False), name="export_record_due"
             ),
         ]
+
+
+class SentKind(models.TextChoices):
+    """What an export did, or tried to do, about one person."""
+
+    CREATED = "created", "Created"
+    UPDATED = "updated", "Updated"
+    REMOVED = "removed", "Removed"
+
+
+class SentLog(models.Model):
+    """What exports sent of each person, and what was answered. Append only, partitioned by time.
+
+    `before` and `after` are payloads with the group names beside them. `outcome` is one of the contract's.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    schedule_id = models.BigIntegerField()
+    run_id = models.BigIntegerField()
+    profile_id = models.UUIDField()
+    kind = models.CharField(max_length=7, choices=SentKind.choices)
+    key = models.TextField()
+    outcome = models.CharField(max_length=8)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    groups_before = models.JSONField(null=True)
+    groups_after = models.JSONField(null=True)
+    text = models.TextField()
+
+    class Meta:
+        db_table = "sent_log"
+        managed = False

@@ -70,14 +70,19 @@ def start_run(
     actor: Actor,
     options: Mapping[str, Any] | None = None,
     mark: Any = None,
+    direction: Direction | None = None,
 ) -> Run:
     """Start a run of a schedule; raises `Refused` while another one of it is unfinished, or its App is paused.
+
+    `direction` is what the schedule has to be, where only one of the two can be meant.
 
     `trigger` says what started it: "schedule", "change", "upload", or the actor's cause such as "person:3". `mark` is
     where its work begins, in the words of its direction.
     """
     with transaction.atomic():
-        schedule = _lock_schedule(schedule_id)
+        schedule = lock_schedule(schedule_id)
+        if direction is not None and schedule.direction != direction:
+            raise Refused(f"“{schedule}” is an {schedule.direction}: only an {direction.value} can do this.")
         if schedule.app.paused_at is not None:
             raise Refused(f"The App “{schedule.app}” is paused: resume it first.")
         running = Run.objects.filter(schedule=schedule, state__in=UNFINISHED).values_list("pk", flat=True).first()
@@ -161,6 +166,12 @@ def keep_file(lease: Lease, run: Run, *, path: str, name: str) -> None:
         run.save(update_fields=["options"])
 
 
+def set_options(run_id: int, options: Mapping[str, Any]) -> None:
+    """Add to what is said of a run."""
+    with connection.cursor() as cursor:
+        cursor.execute("update run set options = options || %s::jsonb where id = %s", [dumps(dict(options)), run_id])
+
+
 def finish(lease: Lease, *, state: RunState, error: str = "") -> None:
     """End a run and its work together. Raises LostLease when someone else works on it."""
     with transaction.atomic():
@@ -231,7 +242,7 @@ def has_rejects(run_id: int) -> bool:
 # ---------------------------------------------------------------- inside
 
 
-def _lock_schedule(schedule_id: int) -> Schedule:
+def lock_schedule(schedule_id: int) -> Schedule:
     """Starting a run and changing its schedule exclude each other by this row."""
     found = Schedule.objects.select_related("app").select_for_update(of=("self",), no_key=True)
     schedule = found.filter(pk=schedule_id).first()

@@ -29,7 +29,8 @@ class ScheduleData:
     """What a person decides of a schedule.
 
     `fields` maps a column (import) or the destination's field (export) to a property key. `groups` maps a group id to
-    the name it carries at the destination. An export's `options` name its `key_field`, one of `fields`.
+    the name it carries at the destination. An export's `options` name its `key_field`, one of `fields`. `guard_share` is
+    the share of what the destination holds that a run may remove or change unasked (None: the project's; 1: anything).
     """
 
     direction: str
@@ -44,12 +45,17 @@ class ScheduleData:
     enabled: bool = True
     mode: str = Mode.SYNC.value
     everyone: bool = False
+    guard_share: float | None = None
 
 
 # what a change of means that everything has to be read, or compared, again
 _CONTENT = ("app_id", "options", "fields", "groups", "mode", "everyone")
-_PLAIN = ("direction", "name", "app_id", "every_minutes", "cron", "after_changes", "enabled", "mode", "everyone")
+_PLAIN = (
+    *("direction", "name", "app_id", "every_minutes", "cron", "after_changes", "enabled", "mode", "everyone"),
+    "guard_share",
+)
 _LONGEST_NAME = 200
+_GUARD = "The guard's share lies between 0 and 1, such as 0.2 for 20 %; 1 never asks."
 _HOW_ONLY = frozenset({"may_create", "look_for_deleted", "lookback"})  # options that change nothing of what was read
 
 
@@ -215,6 +221,8 @@ def _check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyR
         raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
     if len(data.name) > _LONGEST_NAME:
         raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
+    if data.guard_share is not None and not 0 <= data.guard_share <= 1:
+        raise InvalidInput(_GUARD, {"guard_share": _GUARD})
     timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
     ready = ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.fields.values()))
     rules = {rule.key: rule for rule in ready}

@@ -45,6 +45,7 @@ TABLES: tuple[PartitionedTable, ...] = (
     by_uuid7("event"),
     by_time("profile_change"),
     by_time("group_membership_change"),
+    by_time("sent_log"),
 )
 
 

@@ -241,7 +241,7 @@ def adds_up(run: Run) -> bool:
     counters = {name: run.counters.get(name, 0) for name in _COUNTERS}
     total = counters["sent"] + counters["unchanged"] + counters["rejected"] + counters["owed"]
     parts = counters["created"] + counters["updated"] + counters["removed"]
-    owed = ExportRecord.objects.filter(schedule_id=run.schedule_id, state__in=["owed", "sent"]).count()
+    owed = ExportRecord.objects.filter(schedule_id=run.schedule_id, state__in=["planned", "owed", "sent"]).count()
     agrees = counters["owed"] == owed or run.state == "stopped"  # before it had looked
     return counters["selected"] == total and counters["sent"] == parts and agrees
 

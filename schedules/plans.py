@@ -1,0 +1,271 @@
+"""What a run would send, before anything leaves: the plan of a dry run, or of a run that its guard stopped.
+
+A plan is what the ledger owes with the state "planned", so it costs no table of its own and says exactly what would be
+sent. It holds until another run of the schedule begins: that one works out anew what there is to send. Sending exactly
+a plan is a run that looks for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from core.accounts import audit
+from core.accounts.actors import Actor
+from core.lib.errors import NotFound, Refused
+from core.lib.json import loads
+from core.ui.csv_lines import make_line
+from core.work.leases import Lease
+from plugins.csv.destination import write_cell
+from schedules import ledger, runs, schedules_store
+from schedules.ledger import Owed
+from schedules.models import Direction, Run, RunState, SentKind
+from schedules.runs import UNFINISHED
+
+PLAN, EXACT, DISCARDED = "plan", "exact", "discarded"  # options of a run
+_HELD = "plan_held"  # a counter of every run that ended with a plan
+_STREAMED_AT_ONCE = 2000
+
+
+# ---------------------------------------------------------------- working it out
+
+
+def start(schedule_id: int, *, actor: Actor) -> Run:
+    """Start a dry run: a run that works out what it would send, and sends nothing. Raises `Refused` or `NotFound`."""
+    return runs.start_run(
+        schedule_id, trigger=actor.cause, actor=actor, options={PLAN: True}, direction=Direction.EXPORT
+    )
+
+
+def is_asked(run: Run) -> bool:
+    """Whether this run is a dry one."""
+    return bool(run.options.get(PLAN))
+
+
+def is_exact(run: Run) -> bool:
+    """Whether this run sends a plan and nothing else."""
+    return EXACT in run.options
+
+
+def finish(lease: Lease, run: Run, owed: Owed, *, objection: str = "") -> None:
+    """End a run with its plan instead of sending it, in the transaction that found the last of it."""
+    counters = {
+        "plan_created": owed.created,
+        "plan_updated": owed.updated,
+        "plan_removed": owed.removed,
+        _HELD: ledger.count_held(run.schedule_id),
+    }
+    runs.set_counters(run.pk, counters)
+    runs.finish(lease, state=RunState.STOPPED if objection else RunState.COMPLETE, error=objection)
+
+
+# ---------------------------------------------------------------- what it says
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of one run in numbers. `is_current`: nothing has run since, so that it can still be sent."""
+
+    run: Run
+    created: int
+    updated: int
+    removed: int
+    held: int
+    is_current: bool
+    is_discarded: bool
+
+    @property
+    def all(self) -> int:
+        """How many people it concerns."""
+        return self.created + self.updated + self.removed
+
+    @property
+    def afterwards(self) -> int:
+        """How many people the destination would hold."""
+        return self.held - self.removed + self.created
+
+    @property
+    def by_kind(self) -> list[tuple[SentKind, int]]:
+        """Each kind with its number, the dangerous first."""
+        return [
+            (SentKind.REMOVED, self.removed),
+            (SentKind.UPDATED, self.updated),
+            (SentKind.CREATED, self.created),
+        ]
+
+
+def of_run(run: Run) -> Plan | None:
+    """The plan that this run ended with; None when it ended with none."""
+    counters = run.counters
+    if _HELD not in counters:
+        return None
+    newest = Run.objects.filter(schedule_id=run.schedule_id).order_by("-id").values_list("pk", flat=True).first()
+    is_discarded = bool(run.options.get(DISCARDED))
+    return Plan(
+        run=run,
+        created=counters.get("plan_created", 0),
+        updated=counters.get("plan_updated", 0),
+        removed=counters.get("plan_removed", 0),
+        held=counters[_HELD],
+        is_current=newest == run.pk and not is_discarded,
+        is_discarded=is_discarded,
+    )
+
+
+def find(run_id: int) -> Plan:
+    """The plan of a run; raises `NotFound` when there is none."""
+    run = Run.objects.select_related("schedule__app", "work").filter(pk=run_id).first()
+    plan = of_run(run) if run is not None else None
+    if plan is None:
+        raise NotFound(f"Run {run_id} has no plan: start a dry run of an export.")
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field, or the groups, of one person: what the destination holds and what it would hold; None is nothing."""
+
+    field: str  # empty: the groups
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One person of a plan."""
+
+    profile_id: UUID
+    kind: SentKind
+    key: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    groups_before: Sequence[str]
+    groups_after: Sequence[str]
+    since: datetime | None  # when the destination accepted what it holds
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What would change, field by field; empty when everything is only written once more."""
+        before, after = self.before or {}, self.after or {}
+        names = dict.fromkeys([*after, *before])
+        found = [
+            Difference(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
+        ]
+        if list(self.groups_before) != list(self.groups_after):
+            found.append(Difference("", list(self.groups_before), list(self.groups_after)))
+        return found
+
+
+_KIND = "case when owed_key is null then 'removed' when key is null then 'created' else 'updated' end"
+_ROWS = f"""
+    select profile_id, {_KIND}, coalesce(owed_key, key, may_hold #>> '{{0,key}}', ''), payload, owed_payload,
+           group_names, owed_group_names, accepted_at
+      from export_record
+     where schedule_id = %(schedule)s and next_at is not null and profile_id > %(after)s
+       and (%(kind)s = '' or {_KIND} = %(kind)s)
+       and (%(search)s = '' or concat_ws(' ', key, owed_key, payload::text, owed_payload::text) ilike %(pattern)s)
+     order by profile_id limit %(limit)s
+"""
+
+
+def read_rows(
+    plan: Plan, *, kind: str = "", search: str = "", after: UUID | None = None, limit: int = 50
+) -> list[PlannedRow]:
+    """The rows of a current plan in the order of their profiles, behind `after`; those that hold `search` anywhere."""
+    escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    given: dict[str, Any] = {
+        "schedule": plan.run.schedule_id,
+        "after": after or UUID(int=0),
+        "kind": kind,
+        "search": search,
+        "pattern": f"%{escaped}%",
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, given)
+        return [_read(*row) for row in cursor.fetchall()]
+
+
+def stream_csv(plan: Plan, *, kind: str = "", search: str = "") -> Iterator[str]:
+    """Every row as a CSV: what would be done, to whom, and each field before and after. No formulas."""
+    fields = list(plan.run.schedule.fields.order_by("pk").values_list("field", flat=True))
+    heads = ["action", "key", "profile", *(f"{name} ({when})" for name in fields for when in ("now", "then"))]
+    yield make_line([write_cell(head) for head in [*heads, "groups (now)", "groups (then)"]])
+    after: UUID | None = None
+    while rows := read_rows(plan, kind=kind, search=search, after=after, limit=_STREAMED_AT_ONCE):
+        for row in rows:
+            before, then = row.before or {}, row.after or {}
+            values = [value for name in fields for value in (before.get(name), then.get(name))]
+            groups = [", ".join(row.groups_before), ", ".join(row.groups_after)]
+            yield make_line(map(write_cell, [row.kind.value, row.key, str(row.profile_id), *values, *groups]))
+        after = rows[-1].profile_id
+
+
+def _read(
+    profile_id: UUID,
+    kind: str,
+    key: str,
+    before: str | None,
+    after: str | None,
+    groups_before: str | None,
+    groups_after: str | None,
+    since: datetime | None,
+) -> PlannedRow:
+    return PlannedRow(
+        profile_id=profile_id,
+        kind=SentKind(kind),
+        key=key,
+        before=loads(before) if before else None,
+        after=loads(after) if after else None,
+        groups_before=tuple(loads(groups_before) if groups_before else ()),
+        groups_after=tuple(loads(groups_after) if groups_after else ()),
+        since=since,
+    )
+
+
+# ---------------------------------------------------------------- deciding on it
+
+
+def send(run_id: int, *, actor: Actor) -> Run:
+    """Start a run that sends exactly the plan of this one, whatever the guard says; raises `Refused` or `NotFound`."""
+    with transaction.atomic():
+        plan = _lock(run_id)
+        if not plan.all:
+            raise Refused("There is nothing to send in this plan.")
+        halted = plan.run.schedule.halted_reason
+        if halted and halted != plan.run.error:
+            raise Refused(f"“{plan.run.schedule}” is stopped: {halted}")
+        if halted:
+            schedules_store.resume(plan.run.schedule_id, actor=actor)
+        return runs.start_run(
+            plan.run.schedule_id,
+            trigger=actor.cause,
+            actor=actor,
+            options={EXACT: run_id},
+        )
+
+
+def discard(run_id: int, *, actor: Actor) -> Plan:
+    """Nothing of this plan is sent as it is; the schedule's next run works out anew what there is to send."""
+    with transaction.atomic():
+        plan = _lock(run_id)
+        runs.set_options(run_id, {DISCARDED: True})
+        audit.record("run.discard_plan", plan.run, before={"people": plan.all}, actor=actor)
+    return plan
+
+
+def _lock(run_id: int) -> Plan:
+    """The plan, while no run of its schedule can begin; raises `Refused` when it is out of date."""
+    found = find(run_id)
+    runs.lock_schedule(found.run.schedule_id)
+    plan = find(run_id)
+    if plan.is_discarded:
+        raise Refused("This plan was discarded: start a new dry run.")
+    if not plan.is_current or plan.run.state in UNFINISHED:
+        raise Refused("Another run began since this plan was made: start a new dry run.")
+    return plan
