@@ -109,7 +109,7 @@ def _clean_slate(request: pytest.FixtureRequest) -> Iterator[None]:
     project.forget()
     if writes:
         with connection.cursor() as cursor:
-            cursor.execute("truncate event, profile_change, group_membership_change")
+            cursor.execute("truncate event, profile_change, group_membership_change, sent_log")
 
 
 # ---------------------------------------------------------------- the product's own processes
