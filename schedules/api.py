@@ -32,6 +32,9 @@ _OPTIONS = (
     " Of an export: what its App asks for, and key_field."
 )
 _FIELDS = "A column (import) or a field of the destination (export), and the key of its property."
+_GUARD = (
+    "How much of what the destination holds a run may remove or change unasked; null: the project's; 1: everything."
+)
 _GROUPS = "The number of a group, and its name at the destination."
 
 # ---------------------------------------------------------------- schedules
@@ -53,6 +56,7 @@ class ScheduleAnswer(serializers.Serializer[Schedule]):
     enabled = serializers.BooleanField()
     mode = serializers.ChoiceField(Mode.choices)
     everyone = serializers.BooleanField()
+    guard_share = serializers.FloatField(allow_null=True, help_text=_GUARD)
     next_at = serializers.DateTimeField(allow_null=True)
     halted_reason = serializers.CharField(allow_blank=True, help_text="While it is set nothing starts by itself.")
     created_at = serializers.DateTimeField()
@@ -77,6 +81,9 @@ class ScheduleChanges(Body):
     enabled = serializers.BooleanField(required=False)
     mode = serializers.ChoiceField(Mode.choices, required=False)
     everyone = serializers.BooleanField(required=False)
+    guard_share = serializers.FloatField(
+        required=False, allow_null=True, min_value=0.0, max_value=1.0, help_text=_GUARD
+    )
 
 
 class NewSchedule(ScheduleChanges):
@@ -335,6 +342,7 @@ def show_schedule(schedule: Schedule) -> dict[str, Any]:
         "enabled": schedule.enabled,
         "mode": schedule.mode,
         "everyone": schedule.everyone,
+        "guard_share": schedule.guard_share,
         "next_at": schedule.next_at,
         "halted_reason": schedule.halted_reason,
         "created_at": schedule.created_at,

@@ -17,6 +17,7 @@ from core.accounts.models import User
 from core.ui import causes, charts
 from core.ui.causes import Cause
 from core.ui.wording import duration, number, plural, relative
+from schedules import plans
 from schedules.models import (
     Direction,
     ExportRecord,
@@ -188,12 +189,13 @@ def add_up(shown: ShownRun) -> list[Part]:
     created, updated, removed = (counters.get(key, 0) for key in ("created", "updated", "removed"))
     selected, sent = counters.get("selected", 0), counters.get("sent", 0)
     unchanged, rejected = counters.get("unchanged", 0), counters.get("rejected", 0)
+    owed = "would be sent" if plans.has_plan(shown.run) else "still owed"
     return [
         Part(selected, "people selected" if selected != 1 else "person selected"),
         Part(sent, "sent", _listed((created, "created"), (updated, "updated"), (removed, "removed"))),
         Part(unchanged, "unchanged", "the destination has it already" if unchanged else "", "p2"),
         Part(rejected, "rejected", "see below" if rejected else "", "p3"),
-        Part(max(0, selected - sent - unchanged - rejected), "still owed", "", "p4"),
+        Part(max(0, selected - sent - unchanged - rejected), owed, "", "p4"),
     ]
 
 

@@ -23,6 +23,7 @@ from core.ui.csv_lines import make_line
 from core.work.leases import Lease
 from plugins.csv.destination import write_cell
 from schedules import ledger, runs, schedules_store
+from schedules.differences import Difference, find_differences
 from schedules.ledger import Owed
 from schedules.models import Direction, Run, RunState, SentKind
 from schedules.runs import UNFINISHED
@@ -99,10 +100,15 @@ class Plan:
         ]
 
 
+def has_plan(run: Run) -> bool:
+    """Whether this run ended with a plan instead of sending it."""
+    return _HELD in run.counters
+
+
 def of_run(run: Run) -> Plan | None:
     """The plan that this run ended with; None when it ended with none."""
     counters = run.counters
-    if _HELD not in counters:
+    if not has_plan(run):
         return None
     newest = Run.objects.filter(schedule_id=run.schedule_id).order_by("-id").values_list("pk", flat=True).first()
     is_discarded = bool(run.options.get(DISCARDED))
@@ -127,15 +133,6 @@ def find(run_id: int) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One field, or the groups, of one person: what the destination holds and what it would hold; None is nothing."""
-
-    field: str  # empty: the groups
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True, slots=True)
 class PlannedRow:
     """One person of a plan."""
 
@@ -151,14 +148,7 @@ class PlannedRow:
     @property
     def differences(self) -> list[Difference]:
         """What would change, field by field; empty when everything is only written once more."""
-        before, after = self.before or {}, self.after or {}
-        names = dict.fromkeys([*after, *before])
-        found = [
-            Difference(name, before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)
-        ]
-        if list(self.groups_before) != list(self.groups_after):
-            found.append(Difference("", list(self.groups_before), list(self.groups_after)))
-        return found
+        return find_differences(self.before, self.after, self.groups_before, self.groups_after)
 
 
 _KIND = "case when owed_key is null then 'removed' when key is null then 'created' else 'updated' end"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -15,7 +17,7 @@ from core.ui.counting import Question as Counted
 from core.ui.forms import Question, actor_of, confirmed, telling, told
 from core.ui.pages import answer
 from core.ui.wording import number, plural
-from schedules import pages, runs, schedules_store
+from schedules import guard, pages, plans, runs, schedules_store
 from schedules.models import Direction, Run, Schedule
 
 RECENT_RUNS = 5
@@ -42,6 +44,8 @@ def show_schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
         "runs": recent,
         "running": next((each for each in recent if not each.is_finished), None),
         "held": _count_held(schedule) if schedule.direction == Direction.EXPORT else None,
+        "plan": _plan_that_halted(schedule, recent),
+        "guard_share": guard.share_of(schedule),
         "is_by_upload": schedule.direction == Direction.IMPORT and not _names_source(schedule),
     }
     return answer(request, "schedules/detail.html", "schedules/detail.html", context)
@@ -133,6 +137,12 @@ def _count_held(schedule: Schedule) -> Count:
         "rejected": "count(*) filter (where state = 'rejected')",
     }
     return count({"held": Counted("export_record where schedule_id = %s", [schedule.pk], states)})["held"]
+
+
+def _plan_that_halted(schedule: Schedule, recent: Sequence[pages.ShownRun]) -> plans.Plan | None:
+    """The plan that waits for a decision, where the guard stopped the last run."""
+    plan = plans.of_run(recent[0].run) if recent and schedule.halted_reason else None
+    return plan if plan is not None and plan.is_current else None
 
 
 def _names_source(schedule: Schedule) -> bool:

@@ -29,8 +29,8 @@ class ScheduleData:
     """What a person decides of a schedule.
 
     `fields` maps a column (import) or the destination's field (export) to a property key. `groups` maps a group id to
-    the name it carries at the destination. An export's `options` name its `key_field`, one of `fields`. `guard_share` is
-    the share of what the destination holds that a run may remove or change unasked (None: the project's; 1: anything).
+    the name it carries at the destination. An export's `options` name its `key_field`, one of `fields`. `guard_share`
+    is how much of what the destination holds a run may remove or change unasked (None: the project's; 1: everything).
     """
 
     direction: str

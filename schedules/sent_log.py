@@ -51,9 +51,9 @@ def append(schedule_id: int, *, attempt_id: UUID, outcomes: Sequence[tuple[UUID,
             execute_values(cursor.cursor, statement, told, page_size=len(told))
 
 
-def of_profiles(profile_ids: Sequence[UUID]) -> QuerySet[SentLog]:
-    """What was sent of a person, whatever the profiles were that they became part of; the latest first."""
-    return SentLog.objects.filter(profile_id__in=list(profile_ids)).order_by("-at", "-id")
+def of_profiles(profile_ids: Sequence[UUID] | QuerySet[Any, Any]) -> QuerySet[SentLog]:
+    """What was sent of these profiles, the latest first."""
+    return SentLog.objects.filter(profile_id__in=profile_ids).order_by("-at", "-id")
 
 
 def of_run(run_id: int, *, since: datetime, until: datetime) -> QuerySet[SentLog]:

@@ -12,7 +12,7 @@ from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, wants_fragment
-from schedules import pages, rejects, runs
+from schedules import pages, plans, rejects, runs
 from schedules.models import Direction, RunState, Schedule
 
 
@@ -57,7 +57,8 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
         "bar": pages.part_bar(shown, parts),
         "errors": list(shown.run.errors.order_by("-count", "message")),
         "usual": pages.usual_seconds(shown.run),
-        "can_retry": shown.run.state in {RunState.FAILED, RunState.STOPPED},
+        "plan": plans.of_run(shown.run),
+        "can_retry": shown.run.state in {RunState.FAILED, RunState.STOPPED} and not plans.has_plan(shown.run),
         "has_rejects": shown.is_finished and rejects.can_be_read(shown.run) and runs.has_rejects(shown.run.pk),
     }
     if not is_fragment:

@@ -33,7 +33,13 @@ SLOW_TESTS_RUN = os.environ.get("FULL") == "1"
 # export want the server: a transaction open in any database holds the reading of the change logs back.
 ALONE = (
     *("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/sakila", "tests/ui/test_browser.py"),
-    *("tests/schedules/test_cursor.py", "tests/schedules/test_export", "tests/schedules/outbound", "tests/story"),
+    *(
+        "tests/schedules/test_cursor.py",
+        "tests/schedules/test_export",
+        "tests/schedules/test_plan_pages.py",
+        "tests/schedules/outbound",
+        "tests/story",
+    ),
     "tests/operations/test_image.py",
 )
 

@@ -69,6 +69,13 @@ class ExportForm(RhythmFields):
         help_text="The field by which the App knows a person. Its property has to be a unique one.",
     )
     mode = forms.ChoiceField(label="What it may do there", widget=forms.RadioSelect, initial=Mode.SYNC)
+    guard = forms.FloatField(
+        label="Ask me before a run removes or changes more than … % of who is there",
+        required=False,
+        min_value=0,
+        max_value=100,
+        help_text="Left empty: as the settings say. 100 never asks.",
+    )
     after_changes = forms.BooleanField(
         label="Also right after a change", required=False, initial=True, help_text="Within seconds, only who changed."
     )
@@ -187,6 +194,7 @@ class ExportForm(RhythmFields):
             mode=given["mode"],
             after_changes=given["after_changes"],
             enabled=given["enabled"],
+            guard_share=None if given.get("guard") is None else given["guard"] / 100,
             **self.read_rhythm(),
         )
 
@@ -236,6 +244,7 @@ def initial_of(data: ScheduleData, target: Writable, rules: Sequence[ProfileProp
         "mode": data.mode,
         "after_changes": data.after_changes,
         "enabled": data.enabled,
+        "guard": None if data.guard_share is None else f"{100 * data.guard_share:g}",
         **{f"option-{option.key}": data.options.get(option.key) for option in target.options},
         **{f"group-{group_id}": True for group_id in data.groups},
         **{f"group-name-{group_id}": name for group_id, name in data.groups.items()},

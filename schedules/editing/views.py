@@ -223,7 +223,8 @@ def _posted_target(given: Mapping[str, Any]) -> dict[str, Any]:
 def _names_of_options(form: ExportForm) -> dict[str, str]:
     """Where a problem with the target's options is shown: beside the first of them."""
     first = next(iter(form.target.options), None)
-    return {"options": f"option-{first.key}"} if first else {}
+    options = {"options": f"option-{first.key}"} if first else {}
+    return {**options, "guard_share": "guard"}
 
 
 # ---------------------------------------------------------------- both

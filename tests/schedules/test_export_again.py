@@ -153,7 +153,11 @@ def test_the_log_tells_what_was_sent_and_answered(world: World) -> None:
         {"email": "alice@example.com", "name": "Alice"},
         "accepted",
     )
-    assert (updated.kind, updated.before["name"], updated.after["name"]) == ("updated", "Alice", "Alicia")
+    assert (updated.kind, (updated.before or {})["name"], (updated.after or {})["name"]) == (
+        "updated",
+        "Alice",
+        "Alicia",
+    )
     assert (removed.kind, removed.after, removed.key) == ("removed", None, "alice@example.com")
     (refused,) = sent_log.of_profiles([bob])
     assert (refused.outcome, refused.text, refused.run_id) == (

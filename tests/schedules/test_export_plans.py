@@ -14,6 +14,7 @@ from core.accounts.actors import SYSTEM
 from core.lib.errors import NotFound, Refused
 from plugins.contracts import Retry
 from schedules import exporting, plans, runs, schedules_store
+from schedules.differences import Difference
 from schedules.models import ExportRecord, Run, RunState, Schedule
 from tests.schedules.destinations import (
     Memory,
@@ -74,7 +75,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(world: World) -> No
     plan = look(schedule)
     assert (plan.created, plan.updated, plan.removed, plan.held, plan.afterwards) == (1, 1, 1, 2, 2)
     rows = {row.key: row for row in plans.read_rows(plan)}
-    assert rows["alice@example.com"].differences == [plans.Difference("name", "Alice", "Alicia")]
+    assert rows["alice@example.com"].differences == [Difference("name", "Alice", "Alicia")]
     assert rows["bob@example.com"].kind == "removed"
     assert rows["charlie@example.com"].groups_after == ("vip",)
     assert shelf().calls == []

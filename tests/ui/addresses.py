@@ -22,6 +22,7 @@ def every_page(shop: Shop) -> dict[str, str]:
     assert shop.running is not None
     assert shop.finished is not None
     assert shop.failed is not None
+    assert shop.planned is not None
     return LISTS | {
         "found": "/profiles/?q=evan",
         "not found": "/profiles/?q=nobody",
@@ -44,7 +45,12 @@ def every_page(shop: Shop) -> dict[str, str]:
         "changes of a run": f"/runs/{shop.finished.pk}/changes/",
         "failed run": f"/runs/{shop.failed.pk}/",
         "failed runs": "/runs/?state=failed",
-        "no such runs": "/runs/?state=stopped",
+        "no such runs": "/runs/?state=pending",
+        "plan": f"/runs/{shop.planned.pk}/plan/",
+        "plan, searched": f"/runs/{shop.planned.pk}/plan/?kind=removed&q=nobody-has-this",
+        "run with a plan": f"/runs/{shop.planned.pk}/",
+        "schedule that the guard stopped": f"/schedules/{shop.schedules['list'].pk}/",
+        "sent": f"/schedules/sent/{shop.evan.pk}/",
         "exports of a profile": f"/schedules/of-profile/{shop.evan.pk}/",
         "exports of a group": f"/schedules/of-group/{lapsed}/",
     }

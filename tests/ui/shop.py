@@ -79,6 +79,7 @@ class Shop:
     running: Run | None = None
     finished: Run | None = None
     failed: Run | None = None
+    planned: Run | None = None
 
     @property
     def evan(self) -> Profile:
@@ -107,6 +108,7 @@ def make_shop(*, people: int = 60, with_problems: bool = True) -> Shop:
     _make_groups(shop)
     _make_logs(shop)
     _make_ledger(shop)
+    _make_plan(shop, with_problems)
     return shop
 
 
@@ -444,6 +446,48 @@ def _make_ledger(shop: Shop) -> None:
         claimed_key="x",
         error="The email looks fake or invalid.",
     )
+
+
+def _make_plan(shop: Shop, with_problems: bool) -> None:
+    """A run that ended with its plan, and what was sent of someone before."""
+    schedule, run = shop.schedules["list"], shop.running
+    assert run is not None
+    counters = {"selected": 6, "unchanged": 2, "owed": 4, "plan_created": 1, "plan_updated": 1, "plan_removed": 2}
+    shop.planned = _make_run(
+        shop,
+        "list",
+        "stopped" if with_problems else "complete",
+        started=_ago(shop, 12),
+        seconds=2,
+        counters=counters | {"plan_held": 6},
+        error=schedule.halted_reason,
+    )
+    key = "lower(properties ->> 'email')"
+    held = f"jsonb_build_object('email', {key}, 'FNAME', 'Nour', 'LNAME', null)"
+    wanted = (
+        f"jsonb_build_object('email', {key}, 'FNAME', properties -> 'first_name', 'LNAME', properties -> 'last_name')"
+    )
+    with connection.cursor() as cursor:
+        for place, (has_old, has_new) in enumerate([(True, True), (False, True), (True, False), (True, False)], 2):
+            cursor.execute(
+                "insert into export_record (schedule_id, profile_id, state, key, payload, group_names, owed_key,"
+                " owed_payload, owed_group_names, claimed_key, attempts, next_at, accepted_at, error, run_id)"
+                f" select %s, guid, 'planned', case when %s then {key} end, case when %s then {held} end,"
+                f" case when %s then '[\"Newsletter\"]'::jsonb end, case when %s then {key} end,"
+                f' case when %s then {wanted} end, case when %s then \'["Big spenders", "Newsletter"]\'::jsonb end,'
+                f" {key}, 0, '9000-01-01Z', case when %s then now() - interval '80 days' end, '', %s"
+                " from profile where guid = %s",
+                [schedule.pk, *[has_old] * 3, *[has_new] * 3, has_old, shop.planned.pk, shop.people[place].pk],
+            )
+        for kind, outcome, text in (("created", "accepted", ""), ("updated", "reject", "400 The email looks fake.")):
+            cursor.execute(
+                "insert into sent_log (at, schedule_id, run_id, profile_id, kind, key, outcome, before, after,"
+                " groups_before, groups_after, text)"
+                f" select now() - interval '3 days', %s, %s, guid, %s, {key}, %s,"
+                f" case when %s = 'updated' then {held} end, {wanted}, null, '[\"Newsletter\"]', %s"
+                " from profile where guid = %s",
+                [run.schedule_id, run.pk, kind, outcome, kind, text, shop.evan.pk],
+            )
 
 
 def _ago(shop: Shop, minutes: int) -> datetime:
