@@ -1,9 +1,9 @@
 """A stand-in for Customer.io's Track API, of which it knows what the plugin calls.
 
-    with run_standin() as standin:
-        standin.expect(Misbehaviour("throttle", after=7))  # the next call; the ones after it are answered again
-        ...  # let the plugin call standin.url with standin.site_id and standin.key
-        assert standin.workspace.people == [...]
+with run_standin() as standin:
+    standin.expect(Misbehaviour("throttle", after=7))  # the next call; the ones after it are answered again
+    ...  # let the plugin call standin.url with standin.site_id and standin.key
+    assert standin.workspace.people == [...]
 """
 
 from __future__ import annotations

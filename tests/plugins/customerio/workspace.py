@@ -1,9 +1,9 @@
 """A workspace as Customer.io's documentation describes it: who is in it, which operations it takes, what it refuses.
 
 It identifies people by id and by email. What the documentation says happens in silence (an identifier that belongs to
-someone else, a merge into nobody, a suppressed person) happens so here, and is noted in `failures` as in the workspace's
-activity log. What it leaves open is decided here: an event makes no person, and an operation that is refused spoils no
-other of its batch.
+someone else, a merge into nobody, a suppressed person) happens so here, and most of it is noted in `failures` as in the
+workspace's activity log. What it leaves open is decided here: an event makes no person, and an operation that is too
+large spoils no other of its batch.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Workspace:
         person = self.find(operation["identifiers"])
         others = {other: attributes.pop(other) for other in ("id", "email") if other in attributes and other != kind}
         if person is None:
-            person = next((found for other, text in others.items() if text and (found := self.find({other: text}))), None)
+            person = next(
+                (found for other, text in others.items() if text and (found := self.find({other: text}))), None
+            )
             if person is not None and getattr(person, kind):
                 self.failures.append(f"Attribute Update Failure: {kind} {value}")
                 return
