@@ -68,9 +68,9 @@ class Workspace:
         wanted = fold(kind, str(value))
         return next((person for person in self.people if fold(kind, getattr(person, kind)) == wanted), None)
 
-    def put(self, **identifiers: str) -> Person:
+    def put(self, *, id: str = "", email: str = "") -> Person:  # noqa: A002  its name at Customer.io
         """Let the workspace hold a person, as if by someone else's hand."""
-        person = Person(f"{next(self._numbers):08x}", **identifiers)
+        person = Person(f"{next(self._numbers):08x}", id, email)
         self.people.append(person)
         return person
 
