@@ -28,6 +28,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
     EntryPoint(name, value, GROUP)
     for name, value in (
         ("csv", "plugins.csv:Csv"),
+        ("customerio", "plugins.customerio:Customerio"),
         ("demo", "plugins.demo:Demo"),
         ("mailchimp", "plugins.mailchimp:Mailchimp"),
         ("mysql", "plugins.mysql:Mysql"),

@@ -19,6 +19,9 @@ from schedules import schedules_store
 from schedules.models import RunState, Schedule
 from tests.factories import make_rule
 from tests.mariadb import MariaDB
+from tests.plugins.customerio.conftest import options_for
+from tests.plugins.customerio.exports import held
+from tests.plugins.customerio.standin import Standin, run_standin
 from tests.schedules.destinations import World, adds_up, export, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,10 +130,33 @@ def files(tmp_path: Path) -> Destination:
     )
 
 
+@pytest.fixture
+def standin() -> Iterator[Standin]:
+    with run_standin() as running:
+        yield running
+
+
+@pytest.fixture
+def customerio(standin: Standin) -> Destination:
+    groups = ("vip", "new")
+    return Destination(
+        "customerio",
+        options_for(standin),
+        {},
+        lambda: {email: attributes.get("name") for email, attributes in held(standin).items()},
+        lambda: {
+            (email, group)
+            for email, attributes in held(standin).items()
+            for group in groups
+            if attributes.get(f"in_{group}")
+        },
+    )
+
+
 SQL = ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)]
 
 
-@pytest.fixture(params=[*SQL, "files"])
+@pytest.fixture(params=[*SQL, "files", "customerio"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(request.param)
     return found
@@ -211,7 +237,7 @@ def test_the_destination_follows_the_profiles(world: World, destination: Destina
     assert destination.members() == set()
 
 
-@pytest.mark.parametrize("destination", SQL, indirect=True)
+@pytest.mark.parametrize("destination", [*SQL, "customerio"], indirect=True)
 def test_where_nothing_may_be_removed_only_the_groups_go(world: World, destination: Destination) -> None:
     alice, _ = world.people(ALICE, BOB)
     schedule = make_export(world, destination, mode="additive")
