@@ -1,9 +1,10 @@
 """Forwarding events to people at Customer.io.
 
 An event's name is its type, of which Customer.io takes 100 bytes: a longer one is cut, and the whole type goes along as
-the property `event_type`. Its properties are the body as it is, so `event.profile.first_name` works in Liquid. A key
-`recipient`, `from_address` or `reply_to` in it means to Customer.io what it says: messages that the event triggers go
-there. Events older than 72 hours trigger nothing.
+the property `event_type`. Its properties are the body as it is, so `event.profile.first_name` works in Liquid. Only
+`recipient`, `from_address` and `reply_to` are called `event_recipient` and so on: to Customer.io they would say where
+the messages go that the event triggers, and whoever may send events could have someone's mail sent elsewhere. Events
+older than 72 hours trigger nothing.
 
 Customer.io tells repeated events by their id, which has to be a ULID: it is made of the event's time and the id that
 the product gives it, the same however often it is sent.
@@ -22,6 +23,7 @@ from plugins.customerio.batches import Sending
 from plugins.customerio.calling import Operation
 
 _LONGEST_NAME = 100  # bytes
+_REDIRECTING = frozenset({"recipient", "from_address", "reply_to"})
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's, as a ULID has them
 
 
@@ -56,7 +58,7 @@ class CustomerioForwards(CustomerioApp, ForwardsEvents):
 def write_event(item: OutboundItem, person: Mapping[str, str]) -> Operation:
     """An event as Customer.io takes it."""
     name = item.type.strip().encode()[:_LONGEST_NAME].decode(errors="ignore").strip() or "event"
-    properties = dict(item.body)
+    properties = {f"event_{key}" if key in _REDIRECTING else key: value for key, value in item.body.items()}
     if name != item.type:
         properties.setdefault("event_type", item.type)
     return {

@@ -117,3 +117,11 @@ def test_an_old_event_keeps_its_time_so_that_it_triggers_nothing(standin: Standi
     old = replace(item(), occurred_at=datetime(2019, 1, 5, tzinfo=UTC), is_backfill=True)
     assert customerio.forward([old]) == [ACCEPTED]
     assert standin.workspace.events[0].timestamp == 1546646400
+
+
+def test_nobody_who_sends_an_event_can_redirect_the_mail_it_triggers(
+    standin: Standin, customerio: LocalCustomerio
+) -> None:
+    customerio.forward([item(body={"recipient": "mallory@example.com", "reply_to": "m@example.com", "size": 1})])
+    [event] = standin.workspace.events
+    assert event.data == {"event_recipient": "mallory@example.com", "event_reply_to": "m@example.com", "size": 1}
