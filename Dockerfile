@@ -1,4 +1,4 @@
-# One image for web, worker and beat; docker-compose.yml runs it. The database and Redis are given by the environment.
+# One image for web, worker, sender and beat; docker-compose.yml runs it. The database and Redis are given by the environment.
 FROM python:3.13-slim AS build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH

@@ -31,12 +31,14 @@ class App(models.Model):
 
 class AppSlot(models.Model):
     """One of the calls that may be made to an App at the same time, over all workers; leased, so a dead worker's
-    slot comes back by itself."""
+    slot comes back by itself. `slow_until`: the last call took long, so until then only one goes to the App at a time.
+    """
 
     app = models.ForeignKey(App, on_delete=models.CASCADE, related_name="slots")
     number = models.PositiveSmallIntegerField()
     token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
+    slow_until = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "app_slot"

@@ -1,10 +1,14 @@
 """How many calls may be made to an App at the same time, over all workers: leased rows.
 
 The only writer of `AppSlot`. Called by whoever is about to call a plugin for a while.
+
+An App that takes long to answer gets one call at a time for a while, however many it allows: so one that hangs holds
+one worker, and not one for each of its schedules.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,13 +16,20 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection
+from django.db.models.functions import Now
 
 from apps_connectors.models import AppSlot
+
+SLOW_SECONDS = 10.0  # a call that takes longer makes its App a slow one
+_REMEMBERED = timedelta(minutes=2)
 
 _TAKE = """
     update app_slot s set token = %(token)s, lease_until = clock_timestamp() + %(lease)s
      where s.id = (select f.id from app_slot f join app a on a.id = f.app_id
-                    where f.app_id = %(app)s and f.number < a.parallel_calls
+                    where f.app_id = %(app)s
+                      and f.number < case when exists (select from app_slot o where o.app_id = a.id
+                                                          and o.slow_until > clock_timestamp())
+                                          then 1 else a.parallel_calls end
                       and (f.token is null or f.lease_until < clock_timestamp())
                     order by f.number limit 1 for no key update of f skip locked)
     returning s.id
@@ -37,11 +48,15 @@ def slot(app_id: int, seconds: float = 120) -> Iterator[bool]:
     """
     token = uuid4()
     taken = _take(app_id, token=token, seconds=seconds)
+    began = time.monotonic()
     try:
         yield taken
     finally:
         if taken:
-            AppSlot.objects.filter(app_id=app_id, token=token).update(token=None, lease_until=None)
+            is_slow = time.monotonic() - began > SLOW_SECONDS
+            slow_until = Now() + _REMEMBERED if is_slow else None
+            mine = AppSlot.objects.filter(app_id=app_id, token=token)
+            mine.update(token=None, lease_until=None, slow_until=slow_until)
 
 
 def _take(app_id: int, *, token: UUID, seconds: float) -> bool:

@@ -1,4 +1,4 @@
-"""The commands and the environment of the product's processes: web, worker and beat.
+"""The commands and the environment of the product's processes: web, worker, sender and beat.
 
 `manage.py up` and `demo`, the benchmarks and the tests start them from here, so that all run the same thing.
 """
@@ -28,7 +28,10 @@ def web_command(*, host: str, port: int, processes: int) -> list[str]:
 
 
 def worker_command(*, processes: int, queues: Sequence[str] = (), name: str = "") -> list[str]:
-    """Run tasks of `queues` (none named: of all), `processes` at a time; without a name it gets one of its own."""
+    """Run tasks of `queues` (none named: of all), `processes` at a time; without a name it gets one of its own.
+
+    `worker` and `sender` are both this: the one with the inner queues, the other with those that wait for destinations.
+    """
     return [
         *(sys.executable, "-m", "celery", "--quiet", "--workdir", str(PROJECT), "-A", "grouparoo", "worker"),
         *("--concurrency", str(processes), "--queues", ",".join(queues or settings.QUEUES)),

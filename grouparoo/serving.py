@@ -35,7 +35,7 @@ def serve(
     write: Callable[[str], None],
     when_up: Callable[[str, threading.Event], None],
 ) -> None:
-    """Run web, worker and beat until Ctrl-C or a signal, starting each again that ends.
+    """Run web, worker, sender and beat until Ctrl-C or a signal, starting each again that ends.
 
     `when_up` is called in a thread with the web address once it answers, and with the event that ends it all; an
     exception in it ends everything too and is raised here.
@@ -50,8 +50,13 @@ def serve(
             ),
             Program(
                 "worker",
-                worker_command(processes=settings.WORKER_PROCESSES),
+                worker_command(processes=settings.WORKER_PROCESSES, queues=settings.INNER_QUEUES),
                 process_env("worker", **env),
+            ),
+            Program(
+                "sender",
+                worker_command(processes=settings.SENDER_PROCESSES, queues=settings.OUTER_QUEUES),
+                process_env("sender", **env),
             ),
             Program("beat", beat_command(), process_env("beat", **env)),
         ],

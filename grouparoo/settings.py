@@ -143,7 +143,10 @@ REDIS_URL = read_url(
     example="redis://:password@host:6379/0",
 )
 SERVERS_ARE_EMBEDDED = not (read_text("DATABASE_URL") and read_text("REDIS_URL"))
-QUEUES = ("events", "imports", "groups", "exports", "outbound", "default")
+# Two kinds of workers: what waits for destinations never stands in the way of anything else.
+INNER_QUEUES = ("events", "imports", "groups", "default")
+OUTER_QUEUES = ("exports", "outbound")
+QUEUES = (*INNER_QUEUES, *OUTER_QUEUES)
 
 
 def as_broker_url(url: str) -> str:
@@ -189,6 +192,7 @@ OUTBOUND_GIVE_UP_HOURS = read_int("OUTBOUND_GIVE_UP_HOURS", default=72, least=1,
 # How many processes `python manage.py up` keeps running.
 WEB_PROCESSES = read_int("WEB_PROCESSES", default=2, least=1, most=64)
 WORKER_PROCESSES = read_int("WORKER_PROCESSES", default=2, least=1, most=256)
+SENDER_PROCESSES = read_int("SENDER_PROCESSES", default=4, least=1, most=256)
 
 # ---------------------------------------------------------------- people and sessions
 

@@ -109,7 +109,7 @@ def test_the_answer_is_kept_for_a_moment(client: Client, django_assert_num_queri
 
 def test_a_dead_program_fails_its_health_check(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beating, "sign_of_life", lambda: tmp_path / "beat")
-    for program in ("web", "beat", "worker"):
+    for program in ("web", "beat", "worker", "sender"):
         with pytest.raises(CommandError, match=f"The {program} does not answer"):
             call_command("health", program, port=1)
     beating.sign_of_life().touch()

@@ -37,7 +37,13 @@ class Up:
             self.process = subprocess.Popen(
                 command,
                 cwd=PROJECT,
-                env=env | {"GROUPAROO_VAR": str(self.home), "WEB_PROCESSES": "1", "WORKER_PROCESSES": "1"},
+                env=env
+                | {
+                    "GROUPAROO_VAR": str(self.home),
+                    "WEB_PROCESSES": "1",
+                    "WORKER_PROCESSES": "1",
+                    "SENDER_PROCESSES": "1",
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -104,7 +110,12 @@ def answers(address: str) -> bool:
 
 def test_it_serves_starts_again_what_is_killed_and_ends_in_order(up: Up) -> None:
     assert answers(up.address)
-    for name, words in (("web", "gunicorn"), ("worker", "worker"), ("beat", "beat")):
+    for name, words in (
+        ("web", "gunicorn"),
+        ("worker", "events,imports"),
+        ("sender", "exports,outbound"),
+        ("beat", "beat"),
+    ):
         parents = {process.pid for process in up.find(words)}
         main = next(process for process in up.find(words) if process.ppid() not in parents)
         main.kill()

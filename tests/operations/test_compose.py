@@ -56,7 +56,7 @@ def test_no_word_is_misspelt(compose: Any) -> None:
 
 def test_each_part_has_a_health_check_and_comes_back(compose: Any) -> None:
     services = compose["services"]
-    assert set(services) == {"prepare", "web", "worker", "beat", "postgres", "redis"}
+    assert set(services) == {"prepare", "web", "worker", "sender", "beat", "postgres", "redis"}
     for name, service in services.items():
         if name == "prepare":
             assert service["restart"] == "on-failure"
@@ -67,7 +67,7 @@ def test_each_part_has_a_health_check_and_comes_back(compose: Any) -> None:
 
 def test_programs_wait_for_the_tables_and_the_tables_for_the_database(compose: Any) -> None:
     services = compose["services"]
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "sender", "beat"):
         waits = services[name]["depends_on"]
         assert waits["prepare"]["condition"] == "service_completed_successfully"
         assert waits["redis"]["condition"] == "service_healthy"
@@ -82,7 +82,7 @@ def test_workers_may_be_any_number(compose: Any) -> None:
 def test_what_has_to_last_lies_in_volumes(compose: Any) -> None:
     assert set(compose["volumes"]) == {"data", "postgres"}
     assert compose["services"]["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
-    assert {tuple(compose["services"][name]["volumes"]) for name in ("prepare", "web", "worker", "beat")} == {
+    assert {tuple(compose["services"][name]["volumes"]) for name in ("prepare", "web", "worker", "sender", "beat")} == {
         ("data:/var/lib/grouparoo",)
     }
 
@@ -94,7 +94,7 @@ def test_nothing_but_the_web_is_reached_from_outside(compose: Any) -> None:
 
 def test_commands_are_commands_of_the_product(compose: Any) -> None:
     commands = get_commands()
-    for name in ("prepare", "web", "worker", "beat"):
+    for name in ("prepare", "web", "worker", "sender", "beat"):
         service = compose["services"][name]
         calls = [service["command"]]
         if "healthcheck" in service:

@@ -82,19 +82,24 @@ def test_the_programs_start_answer_their_health_checks_and_end(
     logs: dict[str, Path] = {}
     with ProcessGroup() as group:
         programs = {}
-        for name, arguments in {"web": ("--host", "127.0.0.1", "--port", port), "worker": (), "beat": ()}.items():
+        for name, arguments in {
+            "web": ("--host", "127.0.0.1", "--port", port),
+            "worker": (),
+            "sender": (),
+            "beat": (),
+        }.items():
             logs[name] = tmp_path / f"{name}.log"
             with logs[name].open("wb") as output:
                 command = [sys.executable, "manage.py", "run", name, *arguments]
                 programs[name] = group.start(command, cwd=image, env=env, output=output)
-        for name, more in {"web": ("--port", port), "worker": (), "beat": ()}.items():
+        for name, more in {"web": ("--port", port), "worker": (), "sender": (), "beat": ()}.items():
             wait_until(
                 lambda name=name, more=more: manage(image, env, "health", name, *more).returncode == 0,  # type: ignore[misc]
                 what=f"the {name} is healthy",
                 within=60,
             )
         wait_until(lambda: ask(port, "/readyz")["status"] == "ready", what="everything is ready", within=30)
-        assert ask(port, "/readyz")["parts"]["workers"]["seen"] == 1
+        assert ask(port, "/readyz")["parts"]["workers"]["seen"] == 2
 
         # Others are sent to https; the proxy, which has ended TLS, is not, and gets the sign-in page by its name.
         proxied = {"Host": "grouparoo.example.com", "X-Forwarded-Proto": "https"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
+from apps_connectors import slots
 from apps_connectors.models import App, AppSlot
 from apps_connectors.slots import slot
 from schedules.models import RunState
@@ -49,6 +50,23 @@ def test_more_or_fewer_calls_count_at_once() -> None:
         App.objects.update(parallel_calls=1)
         with slot(app.pk) as none_left:
             assert not none_left
+
+
+def test_an_app_that_takes_long_gets_one_call_at_a_time_until_it_is_quick_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = App.objects.create(name="Tool", type="memory", parallel_calls=3)
+    with monkeypatch.context() as patched:
+        patched.setattr(slots, "SLOW_SECONDS", -1.0)
+        with slot(app.pk):
+            pass
+    with slot(app.pk) as first:
+        assert first
+        with slot(app.pk) as second:
+            assert not second
+    with slot(app.pk) as first, slot(app.pk) as second:
+        assert first
+        assert second
 
 
 def test_an_error_gives_the_call_back() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py health web|worker|beat`: whether the program on this machine is alive, for a container's health check."""
+"""`manage.py health web|worker|sender|beat`: whether the program on this machine lives, for a container's check."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Which one."""
-        parser.add_argument("program", choices=("web", "worker", "beat"))
+        parser.add_argument("program", choices=("web", "worker", "sender", "beat"))
         parser.add_argument("--port", type=int, default=8000, help="web: where it listens")
 
     def handle(self, *args: Any, program: str, port: int, **options: Any) -> None:
         """Ask it."""
-        alive = {"web": lambda: _is_web_alive(port), "worker": _is_worker_alive, "beat": beating.is_alive}
+        alive = {
+            "web": lambda: _is_web_alive(port),
+            "worker": lambda: _is_worker_alive("worker"),
+            "sender": lambda: _is_worker_alive("sender"),
+            "beat": beating.is_alive,
+        }
         if not alive[program]():
             raise CommandError(f"The {program} does not answer.")
         self.stdout.write(f"The {program} is alive.")
@@ -45,9 +50,9 @@ def _is_web_alive(port: int) -> bool:
         connection.close()
 
 
-def _is_worker_alive() -> bool:
+def _is_worker_alive(name: str) -> bool:
     """A worker whose broker is away cannot be asked; it is alive as far as anyone knows, and must not be killed."""
     try:
-        return bool(celery.control.ping(destination=[f"worker@{socket.gethostname()}"], timeout=_SECONDS))
+        return bool(celery.control.ping(destination=[f"{name}@{socket.gethostname()}"], timeout=_SECONDS))
     except Exception:  # noqa: BLE001  whatever the transport raises, it is the broker that is away
         return True

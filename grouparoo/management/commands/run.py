@@ -1,4 +1,4 @@
-"""`manage.py run web|worker|beat`: one of the product's programs, for a container or a supervisor of your own."""
+"""`manage.py run web|worker|sender|beat`: one of the product's programs, for a container or your own supervisor."""
 
 from __future__ import annotations
 
@@ -21,20 +21,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Which one, and its few choices."""
-        parser.add_argument("program", choices=("web", "worker", "beat"))
+        parser.add_argument("program", choices=("web", "worker", "sender", "beat"))
         parser.add_argument("--host", default="0.0.0.0", help="web: the address to listen on")  # noqa: S104
         parser.add_argument("--port", type=int, default=8000, help="web: the port to listen on")
-        parser.add_argument("--queues", default="", help="worker: some queues alone, comma-separated; else all")
+        parser.add_argument("--queues", default="", help="worker, sender: other queues than theirs, with commas")
 
     def handle(self, *args: Any, program: str, host: str, port: int, queues: str, **options: Any) -> None:
         """Never returns."""
         connections.close_all()
+        named = [queue.strip() for queue in queues.split(",") if queue.strip()]
         commands = {
             "web": lambda: web_command(host=host, port=port, processes=settings.WEB_PROCESSES),
             "worker": lambda: worker_command(
                 processes=settings.WORKER_PROCESSES,
-                queues=[queue.strip() for queue in queues.split(",") if queue.strip()],
+                queues=named or settings.INNER_QUEUES,
                 name=f"worker@{socket.gethostname()}",
+            ),
+            "sender": lambda: worker_command(
+                processes=settings.SENDER_PROCESSES,
+                queues=named or settings.OUTER_QUEUES,
+                name=f"sender@{socket.gethostname()}",
             ),
             "beat": beat_command,
         }
