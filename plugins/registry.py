@@ -29,6 +29,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
     for name, value in (
         ("csv", "plugins.csv:Csv"),
         ("demo", "plugins.demo:Demo"),
+        ("hubspot", "plugins.hubspot:Hubspot"),
         ("mailchimp", "plugins.mailchimp:Mailchimp"),
         ("mysql", "plugins.mysql:Mysql"),
         ("postgres", "plugins.postgres:Postgres"),
