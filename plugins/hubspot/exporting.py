@@ -13,6 +13,7 @@ follow, but it is neither moved nor archived.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -194,18 +195,18 @@ class _Round:
     # ------------------------------------------------------------ lists
 
     def _change_lists(self) -> None:
-        names: dict[str, str] = {}
-        adds: dict[str, dict[str, int]] = {}
-        removes: dict[str, dict[str, int]] = {}
-        for place, contact, add, remove in self._differences():
-            for group, into in ((add, adds), (remove, removes)):
-                for name in group:
-                    names.setdefault(name.casefold(), name)
-                    into.setdefault(name.casefold(), {})[contact] = place
+        names: dict[str, str] = {}  # of the lists that differ, by name without regard to case
+        adds: dict[str, dict[str, int]] = defaultdict(dict)  # by list, the contacts to add and whose change it is
+        removes: dict[str, set[str]] = defaultdict(set)
+        for place, contact, more, less in self._differences():
+            names |= {name.casefold(): name for name in (*more, *less)}
+            for name in more:
+                adds[name.casefold()][contact] = place
+            for name in less:
+                removes[name.casefold()].add(contact)
         for folded, name in names.items():
-            add, remove = adds.get(folded, {}), removes.get(folded, {})
-            missing = self.lists.change(name, add=add.keys(), remove=remove.keys() - add.keys())
-            for contact in missing:
+            add = adds[folded]
+            for contact in self.lists.change(name, add=set(add), remove=removes[folded] - set(add)):
                 self.lost(add[contact], f"HubSpot's list “{name}” does not know this contact yet.")
 
     def _differences(self) -> list[tuple[int, str, list[str], list[str]]]:

@@ -19,6 +19,8 @@ from schedules import schedules_store
 from schedules.models import RunState, Schedule
 from tests.factories import make_rule
 from tests.mariadb import MariaDB
+from tests.plugins.hubspot.account import define
+from tests.plugins.hubspot.standin import run_standin
 from tests.schedules.destinations import World, adds_up, export, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,10 +129,26 @@ def files(tmp_path: Path) -> Destination:
     )
 
 
+@pytest.fixture
+def hubspot() -> Iterator[Destination]:
+    with run_standin() as standin:
+        account = standin.account
+        more = (define("is_vip", "bool", "booleancheckbox"), define("born_at", "datetime", "date"))
+        account.properties |= {found["name"]: found for found in more}
+        yield Destination(
+            "hubspot",
+            {"access_token": account.token, "server_url": standin.url},
+            {},
+            lambda: {email: (account.get(email) or {}).get("name") for email in account.emails()},
+            lambda: {(email, found.name) for found in account.lists.values() for email in account.members(found.name)},
+        )
+        connections.close_all()
+
+
 SQL = ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)]
 
 
-@pytest.fixture(params=[*SQL, "files"])
+@pytest.fixture(params=[*SQL, "files", "hubspot"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(request.param)
     return found
@@ -211,7 +229,7 @@ def test_the_destination_follows_the_profiles(world: World, destination: Destina
     assert destination.members() == set()
 
 
-@pytest.mark.parametrize("destination", SQL, indirect=True)
+@pytest.mark.parametrize("destination", [*SQL, "hubspot"], indirect=True)
 def test_where_nothing_may_be_removed_only_the_groups_go(world: World, destination: Destination) -> None:
     alice, _ = world.people(ALICE, BOB)
     schedule = make_export(world, destination, mode="additive")
