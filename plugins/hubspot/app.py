@@ -146,5 +146,5 @@ class HubspotApp(App, TestsConnection, GivesSamples):
 
     def _search(self, *, properties: Sequence[str], limit: int) -> dict[str, Any]:
         newest_first = [{"propertyName": "lastmodifieddate", "direction": "DESCENDING"}]
-        asked = {"properties": list(properties), "limit": limit, "sorts": newest_first, "filterGroups": [], "after": 0}
+        asked = {"properties": list(properties), "limit": limit, "sorts": newest_first, "filterGroups": []}
         return self.ask(self.line.searches.do_search, asked)

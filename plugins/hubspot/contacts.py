@@ -17,6 +17,7 @@ from plugins.hubspot.calling import Line, Problem
 from plugins.hubspot.properties import KEY_FIELD
 
 MOST = 100
+NOT_FOUND = "OBJECT_NOT_FOUND"  # the category of what was said of a contact that is not there
 _OTHER_ADDRESSES = "hs_additional_emails"
 _LOST = "HubSpot did not say what became of this contact."
 
@@ -97,10 +98,13 @@ def create(line: Line, changes: Mapping[int, Mapping[str, str]], sent: Sent, *, 
     def send(places: Sequence[int]) -> None:
         inputs = [_input(place, changes[place], associations=[]) for place in places]
         answer = line.call(line.contacts.create, {"inputs": inputs})
-        results = answer.get("results") or ()
-        ids = {str((each.get("properties") or {}).get(KEY_FIELD) or "").lower(): str(each["id"]) for each in results}
-        emails = {place: changes[place][KEY_FIELD].lower() for place in places}
-        _tell(places, answer, sent, {place: ids[email] for place, email in emails.items() if email in ids})
+        ids = {
+            known: str(each["id"])
+            for each in answer.get("results") or ()
+            for known in (each.get("objectWriteTraceId"), (each.get("properties") or {}).get(KEY_FIELD))
+        }
+        found = {place: ids.get(str(place)) or ids.get(changes[place][KEY_FIELD]) for place in places}
+        _tell(places, answer, sent, {place: contact for place, contact in found.items() if contact})
 
     _send(list(changes), send, sent, until=until)
 
@@ -146,12 +150,14 @@ def _send(places: Sequence[int], send: Callable[[Sequence[int]], None], sent: Se
 
 
 def _tell(places: Sequence[int], answer: Mapping[str, Any], sent: Sent, written: Mapping[int, str]) -> None:
-    """What became of each: written, refused under its trace id, or lost."""
-    refusals = {
-        str(trace): Problem(400, error)
-        for error in answer.get("errors") or ()
-        for trace in (error.get("context") or {}).get("objectWriteTraceId") or ()
-    }
+    """What became of each: written, refused under its trace id, or lost. Raises `Problem` for what fits none."""
+    refusals: dict[str, Problem] = {}
+    for error in answer.get("errors") or ():
+        problem = Problem(400, error)
+        traces = (error.get("context") or {}).get("objectWriteTraceId") or ()
+        if not traces and problem.category != NOT_FOUND:
+            raise problem  # who it is about is found by halving
+        refusals |= {str(trace): problem for trace in traces}
     for place in places:
         if place in written:
             sent.wrote(place, written[place])

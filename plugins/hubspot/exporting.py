@@ -137,7 +137,9 @@ class _Round:
             change = self.changes[place]
             with_email = {KEY_FIELD: change.email, **change.properties}
             there, before = self.found.get(change.email), self._own(change)
-            if there is not None:
+            if there is not None and not change.properties:
+                self.wrote(place, there.id)
+            elif there is not None:
                 updates[place] = (there.id, change.properties)
             elif before is not None:
                 updates[place] = (before.id, with_email)
@@ -167,6 +169,8 @@ class _Round:
     def refused(self, place: int, problem: Problem) -> None:
         if problem.existing_id:
             self.taken[place] = problem.existing_id
+        elif problem.category == contacts.NOT_FOUND:
+            self.lost(place, "The contact was deleted at HubSpot in between; it is made anew.")
         else:
             self.outcomes[place] = _outcome_of(problem.meaning())
 

@@ -94,13 +94,16 @@ class Account:
     """Everything that one access token leads to.
 
     `tells_each`: a call for many, all of which carry a trace id, does those that it can. `finds_others`: reading by
-    address finds a merged contact by its further addresses.
+    address finds a merged contact by its further addresses. `echoes_traces`: what was written carries its trace id.
+    `names_culprits`: what was refused carries its trace id.
     """
 
     token: str = TOKEN
     scopes: set[str] = field(default_factory=lambda: set(SCOPES))
     tells_each: bool = True
     finds_others: bool = True
+    echoes_traces: bool = True
+    names_culprits: bool = True
     properties: dict[str, dict[str, Any]] = field(default_factory=dict)
     contacts: dict[str, Contact] = field(default_factory=dict)
     lists: dict[str, List] = field(default_factory=dict)
@@ -294,11 +297,12 @@ class Account:
                     for key, each in self.contacts.items():
                         each.properties, each.is_archived = before[key]
                     raise
-                context = {"objectWriteTraceId": [given["objectWriteTraceId"]]}
+                context = {"objectWriteTraceId": [given["objectWriteTraceId"]]} if self.names_culprits else {}
                 errors.append({**refusal.document, "context": context})
                 continue
             if contact is not None:
-                results.append(contact.shown(list(given["properties"])))
+                trace = {"objectWriteTraceId": given["objectWriteTraceId"]} if self.echoes_traces and is_each else {}
+                results.append({**contact.shown(list(given["properties"])), **trace})
         answer: dict[str, Any] = {"status": "COMPLETE", "results": results}
         if errors:
             return 207, {**answer, "numErrors": len(errors), "errors": errors}

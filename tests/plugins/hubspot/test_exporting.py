@@ -17,10 +17,11 @@ ALICE, BOB, NEW = "alice@example.com", "bob@example.com", "alice@new.example.com
 MOVED = person("Alice", email=NEW)
 
 
-@pytest.fixture(params=[True, False], ids=["each its own fate", "all or nothing"])
-def both_ways(request: pytest.FixtureRequest, account: Account) -> None:
-    """HubSpot does those of a call that it can, or refuses the call for the sake of one."""
-    account.tells_each = request.param
+@pytest.fixture(params=["tells_each", "echoes_traces", "names_culprits", ""])
+def any_way(request: pytest.FixtureRequest, account: Account) -> None:
+    """HubSpot does those of a call that it can, saying more or less of each, or refuses it for the sake of one."""
+    if request.param:
+        setattr(account, request.param, False)
 
 
 # ---------------------------------------------------------------- many at once
@@ -40,6 +41,16 @@ def test_a_hundred_new_contacts_take_two_calls_and_a_hundred_known_ones_as_well(
     assert standin.account.get("person99@example.com") == {"email": "person99@example.com", "firstname": "New"}
 
 
+def test_where_only_the_address_is_sent_a_known_contact_takes_no_call_of_its_own(
+    standin: Standin, hubspot: LocalHubspot
+) -> None:
+    standin.account.put(ALICE)
+    target = Target({}, "email", {"email": "email"}, groups=("gold",))
+    assert send(hubspot, {"email": ALICE}, target, groups=("gold",)) == ACCEPTED
+    assert standin.account.members("gold") == {ALICE}
+    assert "POST batch/update" not in calls(standin)
+
+
 def test_a_batch_that_moves_everyone_reads_both_addresses(standin: Standin, hubspot: LocalHubspot) -> None:
     export(hubspot, *[change(None, payload) for payload in people(100)])
     standin.calls.clear()
@@ -49,7 +60,7 @@ def test_a_batch_that_moves_everyone_reads_both_addresses(standin: Standin, hubs
     assert standin.account.emails() == {f"new-person{number}@example.com" for number in range(100)}
 
 
-@pytest.mark.usefixtures("both_ways")
+@pytest.mark.usefixtures("any_way")
 def test_bad_ones_among_many_are_rejected_alone(account: Account, hubspot: LocalHubspot) -> None:
     for payload in people(40):
         account.put(payload["email"])
@@ -104,7 +115,7 @@ def test_a_contact_that_vanishes_between_reading_and_writing_is_tried_again_and_
     assert account.get(ALICE) == {"email": ALICE, "firstname": "Alicia"}
 
 
-@pytest.mark.usefixtures("both_ways")
+@pytest.mark.usefixtures("any_way")
 def test_a_contact_that_someone_else_makes_in_between_is_updated(
     account: Account, hubspot: LocalHubspot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +213,7 @@ def test_where_the_new_address_is_a_contact_already_the_old_one_lets_go(
     assert account.get(NEW) == {"email": NEW, "firstname": "Alice", "plan": "free"}
 
 
-@pytest.mark.usefixtures("both_ways")
+@pytest.mark.usefixtures("any_way")
 def test_a_new_address_that_someone_takes_in_between_is_kept(
     account: Account, hubspot: LocalHubspot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -409,7 +420,7 @@ def test_without_the_email_address_an_export_halts(hubspot: LocalHubspot) -> Non
         hubspot.export(Target({}, "email", {"firstname": "string"}), [change(None, person("Alice"))])
 
 
-@pytest.mark.usefixtures("both_ways")
+@pytest.mark.usefixtures("any_way")
 def test_a_property_that_vanishes_after_it_was_read_halts_and_rejects_nobody(
     account: Account, hubspot: LocalHubspot
 ) -> None:
