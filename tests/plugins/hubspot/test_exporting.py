@@ -123,12 +123,14 @@ def test_a_contact_that_someone_else_makes_in_between_is_updated(
 
     def be_late(*args: Any, **parameters: Any) -> Any:
         monkeypatch.setattr(hubspot.line.contacts, "create", create)
-        account.put(ALICE, plan="free")
+        account.put_list("old", account.put(ALICE, plan="free"))
         return create(*args, **parameters)
 
     monkeypatch.setattr(hubspot.line.contacts, "create", be_late)
-    outcomes = export(hubspot, change(None, person("Alice")), change(None, person("Bob")))
+    target = make_target(groups=("old",))
+    outcomes = export(hubspot, change(None, person("Alice")), change(None, person("Bob")), target=target)
     assert outcomes == [ACCEPTED, ACCEPTED]
+    assert account.members("old") == set()
     assert account.get(ALICE) == {"email": ALICE, "firstname": "Alice", "plan": "free"}
     assert account.emails() == {ALICE, BOB}
 
@@ -271,14 +273,25 @@ def test_a_merged_contact_is_neither_archived_nor_moved_for_an_address_that_is_n
 
 
 def test_two_profiles_that_hubspot_merged_are_written_one_after_the_other(
-    account: Account, hubspot: LocalHubspot
+    standin: Standin, account: Account, hubspot: LocalHubspot
 ) -> None:
     account.put(BOB, ALICE)
     both = [change(person("Bob"), person("Bob")), change(person("Alice"), person("Alice"))]
     assert export(hubspot, *both) == [ACCEPTED, ACCEPTED]
     assert account.get(BOB) == {"email": BOB, "firstname": "Alice"}
+    assert calls(standin).count("POST batch/update") == 2
     assert export(hubspot, change(person("Bob"), None), both[1]) == [ACCEPTED, ACCEPTED]
     assert account.emails() == {BOB}, "Alice's address still is this contact's"
+
+
+def test_a_merged_contact_stays_in_a_list_as_long_as_one_of_its_profiles_is_in_the_group(
+    account: Account, hubspot: LocalHubspot
+) -> None:
+    account.put_list("gold", account.put(BOB, ALICE))
+    leaves = change(person("Bob"), person("Bob"), before=("gold",))
+    joins = change(person("Alice"), person("Alice"), groups=("gold",))
+    assert export(hubspot, joins, leaves, target=make_target(groups=("gold",))) == [ACCEPTED, ACCEPTED]
+    assert account.members("gold") == {BOB}
 
 
 # ---------------------------------------------------------------- lists
