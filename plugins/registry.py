@@ -30,6 +30,7 @@ BUILT_IN: tuple[EntryPoint, ...] = tuple(
         ("csv", "plugins.csv:Csv"),
         ("customerio", "plugins.customerio:Customerio"),
         ("demo", "plugins.demo:Demo"),
+        ("hubspot", "plugins.hubspot:Hubspot"),
         ("mailchimp", "plugins.mailchimp:Mailchimp"),
         ("mysql", "plugins.mysql:Mysql"),
         ("postgres", "plugins.postgres:Postgres"),

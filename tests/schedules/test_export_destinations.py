@@ -19,9 +19,12 @@ from schedules import schedules_store
 from schedules.models import RunState, Schedule
 from tests.factories import make_rule
 from tests.mariadb import MariaDB
-from tests.plugins.customerio.conftest import options_for
+from tests.plugins.customerio import conftest as customerio_app
 from tests.plugins.customerio.exports import held
-from tests.plugins.customerio.standin import Standin, run_standin
+from tests.plugins.customerio.standin import Standin
+from tests.plugins.customerio.standin import run_standin as run_customerio
+from tests.plugins.hubspot.account import define
+from tests.plugins.hubspot.standin import run_standin as run_hubspot
 from tests.schedules.destinations import World, adds_up, export, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -132,7 +135,7 @@ def files(tmp_path: Path) -> Destination:
 
 @pytest.fixture
 def standin() -> Iterator[Standin]:
-    with run_standin() as running:
+    with run_customerio() as running:
         yield running
 
 
@@ -141,7 +144,7 @@ def customerio(standin: Standin) -> Destination:
     groups = ("vip", "new")
     return Destination(
         "customerio",
-        options_for(standin),
+        customerio_app.options_for(standin),
         {},
         lambda: {email: attributes.get("name") for email, attributes in held(standin).items()},
         lambda: {
@@ -153,10 +156,26 @@ def customerio(standin: Standin) -> Destination:
     )
 
 
+@pytest.fixture
+def hubspot() -> Iterator[Destination]:
+    with run_hubspot() as standin:
+        account = standin.account
+        more = (define("is_vip", "bool", "booleancheckbox"), define("born_at", "datetime", "date"))
+        account.properties |= {found["name"]: found for found in more}
+        yield Destination(
+            "hubspot",
+            {"access_token": account.token, "server_url": standin.url},
+            {},
+            lambda: {email: (account.get(email) or {}).get("name") for email in account.emails()},
+            lambda: {(email, found.name) for found in account.lists.values() for email in account.members(found.name)},
+        )
+        connections.close_all()
+
+
 SQL = ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)]
 
 
-@pytest.fixture(params=[*SQL, "files", "customerio"])
+@pytest.fixture(params=[*SQL, "files", "customerio", "hubspot"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(request.param)
     return found
@@ -237,7 +256,7 @@ def test_the_destination_follows_the_profiles(world: World, destination: Destina
     assert destination.members() == set()
 
 
-@pytest.mark.parametrize("destination", [*SQL, "customerio"], indirect=True)
+@pytest.mark.parametrize("destination", [*SQL, "customerio", "hubspot"], indirect=True)
 def test_where_nothing_may_be_removed_only_the_groups_go(world: World, destination: Destination) -> None:
     alice, _ = world.people(ALICE, BOB)
     schedule = make_export(world, destination, mode="additive")
