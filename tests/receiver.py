@@ -85,7 +85,7 @@ class Receiver:
 
     def __init__(self, *, secret: str, tls: ssl.SSLContext | None = None) -> None:
         self.secret = secret
-        self.expecting = {"POST"}  # the methods whose requests `expect` is about
+        self.expecting = {"POST", "PUT", "PATCH", "DELETE"}  # the methods whose requests `expect` is about
         self.always = Behaviour()  # what is done when nothing else is expected
         self._next: deque[Behaviour] = deque()
         self._deliveries: list[Delivery] = []
@@ -229,6 +229,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_POST()
 
     def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def do_DELETE(self) -> None:
         self.do_POST()
 
     def reply(self, behaviour: Behaviour) -> None:
