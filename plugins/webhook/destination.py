@@ -13,6 +13,7 @@ from plugins.webhook.receiver import Receiver, read_address
 from plugins.webhook.template import ACTION, KEY, OWN_NAMES, PROFILE, Template, read_template
 
 MOST_AT_ONCE = 500
+_ANY = "any_type"
 _METHODS = ("POST", "PUT", "PATCH")
 _AS_ANY, _DELETE = "same", "delete"
 _REMOVALS = ((_AS_ANY, "As any other, with the action remove"), (_DELETE, "By the method DELETE"))
@@ -32,7 +33,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         "Profiles in one request",
         kind=OptionKind.NUMBER,
         placeholder="One",
-        help=f"Left empty: one, and the body is its object. With a number up to {MOST_AT_ONCE}: a list of so many at most.",
+        help=f"Left empty: one, and the body is its object. With a number up to {MOST_AT_ONCE}: lists of so many.",
     ),
     Option(
         "template",
@@ -63,8 +64,8 @@ class Destination:
         """The fields that the template asks for; none where everything is sent."""
         if self.template is None or PROFILE in self.template.names:
             return ()
-        named = [Field(name, required=True) for name in self.template.names if name not in OWN_NAMES]
-        return [*named, *[Field(KEY)] * (KEY in self.template.names)]
+        named = [Field(name, _ANY, required=True) for name in self.template.names if name not in OWN_NAMES]
+        return [*named, Field(KEY, _ANY)] if KEY in self.template.names else named
 
     def method_for(self, action: str) -> str:
         """The HTTP method that says it."""

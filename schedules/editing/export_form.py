@@ -109,6 +109,12 @@ class ExportForm(RhythmFields):
         return bool(self.target.fields)
 
     @property
+    def problem(self) -> str:
+        """What the App has to say of the target; nothing where it is told beside a field."""
+        told = {message for messages in self.errors.values() for message in messages}
+        return "" if self.target.problem in told else self.target.problem
+
+    @property
     def options(self) -> list[BoundField]:
         """What the plugin asks for."""
         return [self[f"option-{option.key}"] for option in self.target.options]
