@@ -7,13 +7,12 @@ refused for its data is halved until the profiles at fault are alone; or the rec
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from core.lib.json import NotStorable, dumps
+from core.lib.json import NotStorable, dumps, loads
 from plugins.base import ExportsProfiles
 from plugins.contracts import ACCEPTED, Field, Option, Outcome, OutcomeKind, ProfileExport, Retry, Target
 from plugins.webhook.answers import NO_TIME, ask_for_a_pause, not_sent, read_reply
@@ -166,7 +165,7 @@ def _read_errors(reply: Reply, keys: set[str], *, host: str) -> Mapping[str, str
     if not reply.is_whole:
         raise Retry(f"{host} answered with more than 1 MB or not to the end, so whom it refused cannot be read.")
     try:
-        answer = json.loads(reply.text or "null")
+        answer = loads(reply.text)
     except ValueError:
         return {}
     errors = answer.get("errors") if isinstance(answer, dict) else None

@@ -75,8 +75,9 @@ def test_every_package_we_ask_for_has_its_reason() -> None:
 
 
 def test_the_receiver_of_the_documents_holds_what_it_is_sent() -> None:
+    (program,) = CODE.findall((PROJECT / "docs" / "webhooks.md").read_text())
     names: dict[str, Any] = {"__name__": "receiver"}
-    exec(compile(*CODE.findall((PROJECT / "docs" / "webhooks.md").read_text()), "docs/webhooks.md", "exec"), names)
+    exec(compile(program, "docs/webhooks.md", "exec"), names)
     alice, bob = {"email": "alice@example.com"}, {"email": "bob@example.com"}
     target = Target({"at_once": 2}, "email", {"email": "email"})
     with run_receiver(secret=names["SECRET"]) as receiver, connect(receiver.url, secret=names["SECRET"]) as app:

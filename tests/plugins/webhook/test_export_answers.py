@@ -118,7 +118,9 @@ def test_a_key_that_is_a_number_is_found_among_the_errors(receiver: Receiver) ->
     assert kinds(outcomes) == "jjc"
 
 
-@pytest.mark.parametrize("body", [b"", b"ok", b"[]", b"3", b'{"errors": []}', b'{"errors": null}', b'{"errors": 0}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"ok", b"[]", b"3", b'{"errors": []}', b'{"errors": null}', b'{"errors": 0}', b"[" * 90_000]
+)
 def test_an_answer_without_errors_takes_everyone(receiver: Receiver, body: bytes) -> None:
     receiver.always = answer(200, body=body)
     assert kinds(export(receiver, person(1), person(2), to=target(at_once=2))) == "cc"
