@@ -52,6 +52,7 @@ class OwedRow:
     may_hold: tuple[Held, ...]
     attempts: int
     next_at: datetime
+    change: UUID | None  # names what is owed, however often it is sent
 
 
 # ---------------------------------------------------------------- what is owed
@@ -93,7 +94,7 @@ _APPLY = """
 
     insert into export_record as r
            (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
-            error, run_id)
+            error, run_id, change_id)
     select %(schedule)s, d.profile_id,
            case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else 'owed' end,
            case when d.action <> 'settle' then d.key end,
@@ -103,7 +104,8 @@ _APPLY = """
            case when d.action = 'owe' and k.state = 'owed' then k.attempts else 0 end,
            case when d.action = 'owe' then case when k.state = 'owed' then k.next_at else now() end end,
            case when d.action = 'refuse' then %(refused)s else '' end,
-           %(run)s
+           %(run)s,
+           case when d.action = 'owe' then gen_random_uuid() end
       from export_decision d
       left join export_record k on k.schedule_id = %(schedule)s and k.profile_id = d.profile_id
      where d.action in ('settle', 'owe', 'refuse')
@@ -111,7 +113,7 @@ _APPLY = """
        set state = excluded.state, owed_key = excluded.owed_key, owed_payload = excluded.owed_payload,
            owed_group_names = excluded.owed_group_names, claimed_key = excluded.claimed_key,
            attempts = excluded.attempts, next_at = excluded.next_at, error = excluded.error,
-           run_id = excluded.run_id, attempt_id = null
+           run_id = excluded.run_id, attempt_id = null, change_id = excluded.change_id
 """
 
 
@@ -146,7 +148,8 @@ def has_due(schedule_id: int) -> bool:
 # ---------------------------------------------------------------- sending
 
 _COLUMNS = (
-    "profile_id, key, payload, group_names, owed_key, owed_payload, owed_group_names, may_hold, attempts, next_at"
+    "profile_id, key, payload, group_names, owed_key, owed_payload, owed_group_names, may_hold, attempts, next_at,"
+    " change_id"
 )
 
 # `after` keeps a batch from walking over the index entries of all batches before it.
@@ -317,6 +320,7 @@ def _read(
     may_hold: str | None,
     attempts: int,
     next_at: datetime,
+    change: UUID | None,
 ) -> OwedRow:
     return OwedRow(
         profile=profile,
@@ -327,6 +331,7 @@ def _read(
         ),
         attempts=attempts,
         next_at=next_at,
+        change=change,
     )
 
 

@@ -167,6 +167,26 @@ def test_a_call_without_an_answer_is_made_again_with_the_same_key_and_body(world
     assert names(receiver) == {"p0@example.com": "Person 0"}
 
 
+def test_an_update_in_doubt_is_sent_again_with_the_same_key_and_a_state_that_returns_with_a_new_one(
+    world: World, receiver: Receiver
+) -> None:
+    (alice,) = world.people(PEOPLE[0])
+    schedule = make_export(world)
+    export(schedule)
+    for name in ("Alice", "Alicia", "Alice", "Alicia"):
+        world.change(alice, first_name=name)
+        receiver.expect(cut())
+        export(schedule)
+        make_due()
+        export(schedule)
+        assert names(receiver) == {"p0@example.com": name}
+    sent = ids(receiver)
+    assert sent[1::2] == sent[2::2]
+    assert len(set(sent)) == 5
+    first, second = receiver.deliveries[-2:]
+    assert first.body == second.body
+
+
 def test_a_receiver_that_cuts_and_fails_now_and_then_ends_up_right(world: World, receiver: Receiver) -> None:
     guids = world.people(*PEOPLE)
     schedule = make_export(world, at_once=4)
