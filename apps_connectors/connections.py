@@ -126,7 +126,9 @@ def _scrubbed(error: PluginError, secrets: Sequence[str]) -> PluginError:
     reason = scrub(error.reason, secrets)
     if isinstance(error, Retry):
         return Retry(reason, after=error.after)
-    return type(error)(reason)
+    scrubbed = type(error)(reason)
+    scrubbed.option = error.option
+    return scrubbed
 
 
 def _take(place: Place) -> App | None:

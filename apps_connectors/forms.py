@@ -126,7 +126,7 @@ def _make_widget(option: Option) -> forms.Widget:
         attrs["placeholder"] = option.placeholder
     if option.kind is OptionKind.SECRET:
         return forms.PasswordInput(attrs={**attrs, "autocomplete": "new-password"}, render_value=False)
-    if option.kind is OptionKind.SQL:
+    if option.kind in (OptionKind.SQL, OptionKind.JSON):
         return forms.Textarea(attrs={**attrs, "class": "is-code"})
     if option.kind is OptionKind.NUMBER:
         return forms.NumberInput(attrs={**attrs, "step": "any"})

@@ -34,6 +34,7 @@ class OptionKind(StrEnum):
     CHOICE = "choice"
     LOADED_CHOICE = "loaded_choice"  # choices come from the tool itself, by `App.choices(key)`
     SQL = "sql"
+    JSON = "json"  # a JSON text that a person writes, kept as the text
     FILE = "file"
 
 
@@ -68,10 +69,14 @@ class AppSpec:
 
 
 class PluginError(Exception):
-    """Something went wrong in a plugin; the subclass says what happens next."""
+    """Something went wrong in a plugin; the subclass says what happens next.
 
-    def __init__(self, reason: str = "") -> None:
+    `option` is the key of the option that a person has to change, where it is one: the form shows the reason beside it.
+    """
+
+    def __init__(self, reason: str = "", *, option: str = "") -> None:
         self.reason = reason or (type(self).__doc__ or "").split("\n")[0]
+        self.option = option
         super().__init__(self.reason)
 
 
@@ -331,6 +336,8 @@ class ProfileExport:
 
     Payloads hold destination fields with typed values (dates as ISO 8601 text), the key field among them.
     `release_old_key` is False when another profile has taken the old key over: then nothing may be removed there.
+    `id` names the change: the same however often it is sent, another one for every later change, also for one that
+    brings back what there was before. Empty where the caller cannot tell.
     """
 
     profile: str
@@ -339,6 +346,7 @@ class ProfileExport:
     old_groups: tuple[str, ...] = ()
     new_groups: tuple[str, ...] = ()
     release_old_key: bool = True
+    id: str = ""
 
 
 # ---------------------------------------------------------------- outbound events

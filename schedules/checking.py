@@ -200,7 +200,8 @@ def _check_export(
         with connect(app.pk) as connected:
             known = {field.key: field for field in cast("ExportsProfiles", connected).fields(options)}
     except PluginError as error:
-        raise InvalidInput(error.reason, {"options": error.reason}) from None
+        part = f"options.{error.option}" if error.option else "options"
+        raise InvalidInput(error.reason, {part: error.reason}) from None
     _check_known(known, fields)
 
 

@@ -54,6 +54,7 @@ class OwedRow:
     may_hold: tuple[Held, ...]
     attempts: int
     next_at: datetime
+    change: UUID | None  # names what is owed, however often it is sent
 
 
 # ---------------------------------------------------------------- what is owed
@@ -95,7 +96,7 @@ _APPLY = """
 
     insert into export_record as r
            (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
-            error, run_id)
+            error, run_id, change_id)
     select %(schedule)s, d.profile_id,
            case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else %(owed)s end,
            case when d.action <> 'settle' then d.key end,
@@ -106,7 +107,8 @@ _APPLY = """
            case when d.action <> 'owe' then null when %(owed)s = 'planned' then %(far)s::timestamptz
                 when k.state = 'owed' then k.next_at else now() end,
            case when d.action = 'refuse' then %(refused)s else '' end,
-           %(run)s
+           %(run)s,
+           case when d.action = 'owe' then gen_random_uuid() end
       from export_decision d
       left join export_record k on k.schedule_id = %(schedule)s and k.profile_id = d.profile_id
      where d.action in ('settle', 'owe', 'refuse')
@@ -114,7 +116,7 @@ _APPLY = """
        set state = excluded.state, owed_key = excluded.owed_key, owed_payload = excluded.owed_payload,
            owed_group_names = excluded.owed_group_names, claimed_key = excluded.claimed_key,
            attempts = excluded.attempts, next_at = excluded.next_at, error = excluded.error,
-           run_id = excluded.run_id, attempt_id = null
+           run_id = excluded.run_id, attempt_id = null, change_id = excluded.change_id
 """
 
 
@@ -206,13 +208,14 @@ _SEND_AGAIN = """
            and (state = 'rejected' or state = 'held' and key is not null)
          order by profile_id limit %(limit)s
     ), tried as (
-        update export_record r set state = 'owed', attempts = 0, next_at = now(), error = ''
+        update export_record r
+           set state = 'owed', attempts = 0, next_at = now(), error = '', change_id = gen_random_uuid()
           from chosen c where r.schedule_id = %(schedule)s and r.profile_id = c.profile_id and c.state = 'rejected'
            and r.claimed_key is not distinct from coalesce(r.owed_key, r.key)
     ), repeated as (
         update export_record r
            set state = 'owed', owed_key = r.key, owed_payload = r.payload, owed_group_names = r.group_names,
-               attempts = 0, next_at = now(),
+               attempts = 0, next_at = now(), change_id = gen_random_uuid(),
                may_hold = coalesce(r.may_hold, '[]') || jsonb_build_array(jsonb_build_object(
                    'key', r.key, 'payload', r.payload, 'groups', r.group_names))
           from chosen c where r.schedule_id = %(schedule)s and r.profile_id = c.profile_id and c.state = 'held'
@@ -247,7 +250,8 @@ def has_due(schedule_id: int) -> bool:
 # ---------------------------------------------------------------- sending
 
 _COLUMNS = (
-    "profile_id, key, payload, group_names, owed_key, owed_payload, owed_group_names, may_hold, attempts, next_at"
+    "profile_id, key, payload, group_names, owed_key, owed_payload, owed_group_names, may_hold, attempts, next_at,"
+    " change_id"
 )
 
 # `after` keeps a batch from walking over the index entries of all batches before it.
@@ -422,6 +426,7 @@ def _read(
     may_hold: str | None,
     attempts: int,
     next_at: datetime,
+    change: UUID | None,
 ) -> OwedRow:
     return OwedRow(
         profile=profile,
@@ -432,6 +437,7 @@ def _read(
         ),
         attempts=attempts,
         next_at=next_at,
+        change=change,
     )
 
 

@@ -228,6 +228,7 @@ class ExportRecord(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     next_at = models.DateTimeField(null=True)
     attempt_id = models.UUIDField(null=True)
+    change_id = models.UUIDField(null=True)  # of what is owed: the same however often it is sent
     sent_at = models.DateTimeField(null=True)
     accepted_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)

@@ -113,6 +113,7 @@ def _item(row: OwedRow, old: Held | None) -> ProfileExport:
         new=row.owed.payload if row.owed else None,
         old_groups=old.groups if old else (),
         new_groups=row.owed.groups if row.owed else (),
+        id=str(row.change or ""),
     )
 
 

@@ -16,7 +16,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,8 +85,9 @@ class Receiver:
 
     def __init__(self, *, secret: str, tls: ssl.SSLContext | None = None) -> None:
         self.secret = secret
-        self.expecting = {"POST"}  # the methods whose requests `expect` is about
+        self.expecting = {"POST", "PUT", "PATCH", "DELETE"}  # the methods whose requests `expect` is about
         self.always = Behaviour()  # what is done when nothing else is expected
+        self.judge: Callable[[Any], Behaviour | None] = lambda body: None  # before that, by what the body says
         self._next: deque[Behaviour] = deque()
         self._deliveries: list[Delivery] = []
         self._lock = threading.Lock()
@@ -147,8 +148,9 @@ class Receiver:
         """Read one request, write it down, and say what to do with it."""
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
+        usual = (self.judge(json.loads(body)) if body else None) or self.always
         with self._lock:
-            behaviour = self._next.popleft() if self._next and handler.command in self.expecting else self.always
+            behaviour = self._next.popleft() if self._next and handler.command in self.expecting else usual
             delivery = Delivery(
                 method=handler.command,
                 path=handler.path,
@@ -229,6 +231,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_POST()
 
     def do_GET(self) -> None:
+        self.do_POST()
+
+    def do_PUT(self) -> None:
+        self.do_POST()
+
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
+    def do_DELETE(self) -> None:
         self.do_POST()
 
     def reply(self, behaviour: Behaviour) -> None:

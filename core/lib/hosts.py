@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 _EMBEDDING_IPV4 = ipaddress.ip_network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
+_HANDED_OUT = ipaddress.ip_network("2000::/3")  # nothing else of IPv6 is one machine that everyone can reach
 
 
 def is_private(host: str) -> bool:
@@ -49,4 +50,5 @@ def is_public(text: str) -> bool:
             inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inside is not None:
             return is_public(str(inside))
+        return address.is_global and address in _HANDED_OUT
     return address.is_global and not address.is_multicast

@@ -32,12 +32,13 @@ _PART = 64 * 1024  # bytes of a download that are taken at a time
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a receiver answered; `headers` by name in small letters, `text` the beginning of its body."""
+    """What a receiver answered; `headers` by name in small letters, `text` the beginning of its body or all of it."""
 
     status: int
     words: str
     headers: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
+    is_whole: bool = True
 
 
 class Line:
@@ -48,22 +49,29 @@ class Line:
         self.private_hosts_allowed = private_hosts_allowed
         self._connection: HTTPConnection | None = None
 
-    def call(self, method: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        """Send one request. Raises `Retry` when there is no answer, `Halt` for an address that may not be called."""
+    def call(
+        self, method: str, body: bytes | None, headers: Mapping[str, str], *, path: str = "", most: int = MOST_REPLY
+    ) -> Reply:
+        """Send one request, to another path of the host where one is given, and read `most` bytes of the answer.
+
+        Raises `Retry` when there is no answer, `Halt` for an address that may not be called.
+        """
         try:
             with _TimeLimit(self.receiver.seconds) as limit:
                 connection = self._connected(limit)
-                connection.request(method, self.receiver.path, body=body, headers=dict(headers))
+                connection.request(method, path or self.receiver.path, body=body, headers=dict(headers))
                 response = connection.getresponse()
-                reply = Reply(
+                text = _read_beginning(response, most)
+                is_whole = response.isclosed()
+                if not is_whole:
+                    self.close()  # the rest of a long answer would stand before the next one
+                return Reply(
                     status=response.status,
                     words=response.reason,
                     headers={name.lower(): value for name, value in response.getheaders()},
-                    text=_read_beginning(response),
+                    text=text,
+                    is_whole=is_whole,
                 )
-                if not response.isclosed():
-                    self.close()  # the rest of a long answer would stand before the next one
-                return reply
         except (OSError, HTTPException) as error:
             self.close()
             problem = _describe(error, self.receiver, timed_out=limit.is_over)
@@ -220,10 +228,10 @@ def _copy_body(response: HTTPResponse, into: SupportsWrite[bytes], *, most: int,
         raise ConnectionResetError
 
 
-def _read_beginning(response: HTTPResponse) -> str:
+def _read_beginning(response: HTTPResponse, most: int) -> str:
     """The first bytes of the body as text; what was read counts also when the rest never comes."""
     parts: list[bytes] = []
-    left = MOST_REPLY
+    left = most
     with suppress(OSError, HTTPException):
         while left > 0 and (part := response.read1(left)):
             parts.append(part)

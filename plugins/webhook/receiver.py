@@ -36,8 +36,11 @@ class Receiver:
 
 
 def read_receiver(options: Mapping[str, Any]) -> Receiver:
-    """The receiver that the options describe. Raises `Halt` with what to change."""
-    address = read_address(str(options.get("url") or ""), seconds=LONGEST_WAIT)
+    """The receiver that the options describe. Raises `Halt` with what to change, also when they only receive."""
+    url = str(options.get("url") or "")
+    if not url:
+        raise Halt("This App has no URL, so it only receives: give it a URL and a signing secret to send anything.")
+    address = read_address(url, seconds=LONGEST_WAIT)
     signing = str(options.get("secret") or "").split()
     headers = _read_headers(str(options.get("headers") or ""))
     return replace(
@@ -107,7 +110,10 @@ def _read_secret(text: str) -> Webhook:
 
 
 def _no_secret() -> tuple[Webhook, ...]:
-    raise Halt("There is no signing secret: the receiver could not tell our messages from anyone's.")
+    raise Halt(
+        "This App has no signing secret: give it one to send anything, or the receiver cannot tell our messages from"
+        " anyone's."
+    )
 
 
 def _read_headers(text: str) -> dict[str, str]:

@@ -116,6 +116,12 @@ class ExportForm(RhythmFields):
         return bool(self.target.fields)
 
     @property
+    def problem(self) -> str:
+        """What the App has to say of the target; nothing where it is told beside a field."""
+        told = {message for messages in self.errors.values() for message in messages}
+        return "" if self.target.problem in told else self.target.problem
+
+    @property
     def options(self) -> list[BoundField]:
         """What the plugin asks for."""
         return [self[f"option-{option.key}"] for option in self.target.options]
@@ -288,11 +294,12 @@ def _option_field(option: Option, target: Writable) -> forms.Field:
     attrs = {"placeholder": option.placeholder, "autocomplete": "off", "spellcheck": "false"}
     if option.key == "table" and target.names:
         attrs |= {"list": "tables", **LOADS}
+    is_long = option.kind in (OptionKind.SQL, OptionKind.JSON)
     return forms.CharField(
         label=option.label,
         help_text=option.help,
         required=option.required,
-        max_length=200,
+        max_length=None if is_long else 200,
         initial=option.default,
-        widget=forms.TextInput(attrs=attrs),
+        widget=forms.Textarea(attrs={**attrs, "rows": 6, "class": "is-code"}) if is_long else forms.TextInput(attrs),
     )

@@ -221,10 +221,10 @@ def _posted_target(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names_of_options(form: ExportForm) -> dict[str, str]:
-    """Where a problem with the target's options is shown: beside the first of them."""
+    """Where a problem with the target's options is shown: beside the one it names, else beside the first of them."""
+    names = {f"options.{option.key}": f"option-{option.key}" for option in form.target.options}
     first = next(iter(form.target.options), None)
-    options = {"options": f"option-{first.key}"} if first else {}
-    return {**options, "guard_share": "guard"}
+    return {**names, "guard_share": "guard", **({"options": f"option-{first.key}"} if first else {})}
 
 
 # ---------------------------------------------------------------- both

@@ -19,6 +19,11 @@ class Migration(migrations.Migration):
             name="guard_share",
             field=models.FloatField(null=True),
         ),
+        migrations.AddField(
+            model_name="exportrecord",
+            name="change_id",
+            field=models.UUIDField(null=True),
+        ),
         migrations.AlterField(
             model_name="exportrecord",
             name="state",

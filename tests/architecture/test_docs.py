@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import get_commands
 from django.urls import resolve
+from standardwebhooks import WebhookVerificationError
 
 from core.lib.servers import PROJECT
 from grouparoo.wiring import SWEEPS
+from plugins.contracts import ProfileExport, Target
 from plugins.testing import PluginContract
+from tests.plugins.webhook.connections import connect
+from tests.receiver import run_receiver
 
 DOCUMENTS = sorted([PROJECT / "README.md", PROJECT / "benchmarks" / "README.md", *(PROJECT / "docs").glob("*.md")])
 NOT_OURS = ("var/", "Europe/")
@@ -66,6 +72,22 @@ def test_every_package_we_ask_for_has_its_reason() -> None:
     assert asked_for
     assert asked_for - named == set()
     assert named - asked_for == {"package"}
+
+
+def test_the_receiver_of_the_documents_holds_what_it_is_sent() -> None:
+    (program,) = CODE.findall((PROJECT / "docs" / "webhooks.md").read_text())
+    names: dict[str, Any] = {"__name__": "receiver"}
+    exec(compile(program, "docs/webhooks.md", "exec"), names)
+    alice, bob = {"email": "alice@example.com"}, {"email": "bob@example.com"}
+    target = Target({"at_once": 2}, "email", {"email": "email"})
+    with run_receiver(secret=names["SECRET"]) as receiver, connect(receiver.url, secret=names["SECRET"]) as app:
+        app.export(target, [ProfileExport("1", None, alice, new_groups=("VIP",)), ProfileExport("2", None, bob)])
+        app.export(replace(target, options={}), [ProfileExport("2", bob, None)])
+    for delivery in receiver.deliveries:
+        names["receive"](delivery.headers, delivery.body)
+    assert names["people"] == {"alice@example.com": {**alice, "groups": ["VIP"]}}
+    with pytest.raises(WebhookVerificationError):
+        names["receive"](delivery.headers, delivery.body.replace(b"bob", b"alice"))
 
 
 def test_the_plugin_of_the_documents_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

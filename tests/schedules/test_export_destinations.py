@@ -25,6 +25,8 @@ from tests.plugins.customerio.standin import Standin
 from tests.plugins.customerio.standin import run_standin as run_customerio
 from tests.plugins.hubspot.account import define
 from tests.plugins.hubspot.standin import run_standin as run_hubspot
+from tests.plugins.webhook.people import hold
+from tests.receiver import run_receiver
 from tests.schedules.destinations import World, adds_up, export, make_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,10 +174,24 @@ def hubspot() -> Iterator[Destination]:
         connections.close_all()
 
 
+@pytest.fixture
+def webhook() -> Iterator[Destination]:
+    """What a program holds that takes lists of people."""
+    with run_receiver() as receiver:
+        yield Destination(
+            "webhook",
+            {"url": receiver.url, "secret": receiver.secret},
+            {"at_once": 2, "url": "/people", "method": "PUT"},
+            lambda: {key: held.profile["name"] for key, held in hold(receiver.deliveries).items()},
+            lambda: {(key, group) for key, held in hold(receiver.deliveries).items() for group in held.groups},
+        )
+    connections.close_all()
+
+
 SQL = ["postgres", pytest.param("mysql", marks=pytest.mark.mariadb)]
 
 
-@pytest.fixture(params=[*SQL, "files", "customerio", "hubspot"])
+@pytest.fixture(params=[*SQL, "files", "customerio", "hubspot", "webhook"])
 def destination(request: pytest.FixtureRequest) -> Destination:
     found: Destination = request.getfixturevalue(request.param)
     return found
@@ -256,7 +272,7 @@ def test_the_destination_follows_the_profiles(world: World, destination: Destina
     assert destination.members() == set()
 
 
-@pytest.mark.parametrize("destination", [*SQL, "customerio", "hubspot"], indirect=True)
+@pytest.mark.parametrize("destination", [*SQL, "customerio", "hubspot", "webhook"], indirect=True)
 def test_where_nothing_may_be_removed_only_the_groups_go(world: World, destination: Destination) -> None:
     alice, _ = world.people(ALICE, BOB)
     schedule = make_export(world, destination, mode="additive")

@@ -22,6 +22,7 @@ from core.lib.hosts import find_addresses, is_private, is_public
         ),
         *("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1"),
         *("::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::1"),
+        *("::7f00:1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "fec0::1", "2001:0:7f00:1::1", "2001:db8::1"),
     ],
 )
 def test_an_address_of_an_inner_network_is_not_public(address: str) -> None:
@@ -37,7 +38,8 @@ def test_an_address_that_everyone_can_reach_is_public(address: str) -> None:
     "host",
     [
         *("localhost", "http://localhost/x", "https://user@127.0.0.1:8443/x?y", "http://[::1]:80/", "[::1]"),
-        *("http://2130706433/", "http://0x7f.1/", "/var/run/mysqld.sock", "@abstract"),
+        *("http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://127.1/", "http://0/"),
+        *("http://[::ffff:127.0.0.1]/", "http://[::ffff:7f00:1]/", "/var/run/mysqld.sock", "@abstract"),
     ],
 )
 def test_every_way_to_write_this_machine_is_private(host: str) -> None:

@@ -15,9 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from plugins.contracts import OutcomeKind
+from plugins.contracts import Halt, OutcomeKind
 from plugins.webhook import Webhook, calling
 from tests.plugins.webhook.connections import connect, event
+from tests.plugins.webhook.exports import person, target
 from tests.receiver import SECRET, Receiver, answer, run_receiver
 
 
@@ -89,6 +90,25 @@ def test_a_new_connection_checks_anew(receiver: Receiver, monkeypatch: pytest.Mo
         let_names_mean(monkeypatch, "127.0.0.2")
         assert app.forward([event(2)])[0].kind is OutcomeKind.HALT
     assert len(receiver.deliveries) == 1
+
+
+def test_profiles_too_go_to_no_machine_that_a_name_turned_to(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name is public when the export is checked and when it begins, and private from then on."""
+    monkeypatch.setattr(calling, "is_public", lambda address: address == "127.0.0.1")
+    asked = let_names_mean(monkeypatch, "127.0.0.1")
+    forbid_other_look_ups(monkeypatch)
+    to = target(url="/people")
+    with Webhook({"url": f"http://hooks.example:{receiver.port}/hook", "secret": SECRET}) as app:
+        assert list(app.fields(to.options)) == []
+        receiver.expect(answer(200, headers={"Connection": "close"}))
+        assert app.export(to, [person(1)])[0].kind is OutcomeKind.ACCEPTED
+        let_names_mean(monkeypatch, "127.0.0.2")
+        with pytest.raises(Halt, match="inside a private network"):
+            app.export(to, [person(2)])
+    assert asked == ["hooks.example"]
+    assert [each.path for each in receiver.deliveries] == ["/people"]
 
 
 def test_when_one_address_does_not_answer_the_next_one_is_called(

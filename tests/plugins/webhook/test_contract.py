@@ -5,19 +5,21 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from plugins.contracts import OutboundItem
-from plugins.testing import PluginContract, ReceivedEvent
+from plugins.contracts import OutboundItem, SyncMode, Target
+from plugins.testing import EXPORT_FIELDS, PluginContract, ReceivedEvent
 from tests.plugins.webhook.connections import LocalWebhook
+from tests.plugins.webhook.people import hold
 from tests.receiver import SECRET, Delivery, Receiver, answer, cut
 
 
 class TestWebhook(PluginContract):
     app_type = LocalWebhook
     receiver: Receiver
+    export_options: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture(autouse=True)
     def _give_receiver(self, receiver: Receiver) -> None:
@@ -51,6 +53,20 @@ class TestWebhook(PluginContract):
     def limit_rate(self, app: Any) -> None:
         self.receiver.expect(answer(429))
 
+    def make_target(self, *, mode: SyncMode = SyncMode.SYNC, groups: tuple[str, ...] = ()) -> Target:
+        return Target(self.export_options, "email", EXPORT_FIELDS, mode, groups)
+
+    def held(self, app: Any, target: Target, keys: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
+        people = hold(self.receiver.deliveries)
+        return {key: people[key].profile for key in keys if key in people}
+
+    def held_groups(self, app: Any, target: Target, key: Any) -> set[str]:
+        people = hold(self.receiver.deliveries)
+        return set(people[key].groups) if key in people else set()
+
+    def refused_payload(self) -> Mapping[str, Any]:
+        return {**dict.fromkeys(EXPORT_FIELDS), "email": "charlie@example.com", "name": "\ud83d"}
+
     def received_events(self) -> Sequence[ReceivedEvent]:
         return [
             ReceivedEvent(person=each.json["profile"]["email"].partition("@")[0], body=each.json, id=each.id)
@@ -63,3 +79,15 @@ class TestWebhook(PluginContract):
 
     def refused_item(self, item: OutboundItem) -> OutboundItem:
         return replace(item, body={**item.body, "number": 2**70, "half": "\ud83d"})
+
+
+class TestWebhookOfMany(TestWebhook):
+    """The same with many profiles in one request, by another path and method."""
+
+    app_type = LocalWebhook
+    export_options: ClassVar[Mapping[str, Any]] = {
+        "at_once": "7",
+        "url": "/people",
+        "method": "PUT",
+        "removal": "delete",
+    }
