@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import again_views, plan_views, schedule_views, upload_views, views
+from schedules import again_views, ledger_views, plan_views, schedule_views, upload_views, views
 from schedules.editing import views as editing
 
 app_name = "schedules"
@@ -19,6 +19,8 @@ urlpatterns = [
     path("<int:schedule_id>/edit/", editing.edit, name="edit"),
     path("<int:schedule_id>/run/", schedule_views.run_now, name="run"),
     path("<int:schedule_id>/dry-run/", plan_views.dry_run, name="dry_run"),
+    path("<int:schedule_id>/people/", ledger_views.show_ledger, name="ledger"),
+    path("<int:schedule_id>/people/again/", ledger_views.send_chosen_again, name="chosen_again"),
     path("<int:schedule_id>/again/", again_views.send_again, name="again"),
     path("<int:schedule_id>/again/<uuid:guid>/", again_views.send_person_again, name="person_again"),
     path("<int:schedule_id>/switch/", schedule_views.switch, name="switch"),

@@ -107,6 +107,8 @@ PAGES: dict[str, Role] = {
     "schedules:run": EDITOR,
     "schedules:dry_run": EDITOR,
     "schedules:again": EDITOR,
+    "schedules:ledger": VIEWER,
+    "schedules:chosen_again": EDITOR,
     "schedules:person_again": EDITOR,
     "schedules:sent": VIEWER,
     "schedules:switch": EDITOR,

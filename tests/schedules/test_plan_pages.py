@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from core.accounts.models import Role
+from plugins.contracts import ACCEPTED, Outcome, OutcomeKind
 from schedules import exporting
 from schedules.models import Run, RunState
 from tests.schedules.destinations import Memory, Shelf, World, export, make_world, wait_for_horizon, work
@@ -98,6 +99,25 @@ def test_people_and_times_are_sent_again_from_pages(world: World, editor: Client
     work(newest())
     assert set(shelf().rows) == {"alice@example.com", "bob@example.com"}
     assert exporting.find_due() == []
+
+
+def test_whom_the_destination_refused_is_found_and_tried_again(world: World, editor: Client) -> None:
+    _, bob = world.people(ALICE, BOB)
+    schedule = world.export()
+    shelf().answer = lambda item: Outcome(OutcomeKind.REJECT, "Not Bob.") if item.new["name"] == "Bob" else ACCEPTED  # type: ignore[index]
+    export(schedule)
+    page = read(editor, f"/schedules/{schedule.pk}/people/?state=rejected")
+    assert "Not Bob." in page
+    assert "alice@example.com" not in page
+    assert "alice@example.com" in read(editor, f"/schedules/{schedule.pk}/people/?q=ALI")
+    assert "Nobody fits" in read(editor, f"/schedules/{schedule.pk}/people/?q=zoe")
+    shelf().answer = Shelf().answer
+    wait_for_horizon()
+    editor.post(f"/schedules/{schedule.pk}/people/again/", {"ids": [str(bob)]})
+    work(newest())
+    assert set(shelf().rows) == {"alice@example.com", "bob@example.com"}
+    editor.post(f"/schedules/{schedule.pk}/people/again/", {})
+    assert Run.objects.count() == 2
 
 
 def test_the_same_goes_over_http(world: World, editor: Client) -> None:

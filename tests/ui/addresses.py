@@ -50,6 +50,8 @@ def every_page(shop: Shop) -> dict[str, str]:
         "plan, searched": f"/runs/{shop.planned.pk}/plan/?kind=removed&q=nobody-has-this",
         "run with a plan": f"/runs/{shop.planned.pk}/",
         "schedule that the guard stopped": f"/schedules/{shop.schedules['list'].pk}/",
+        "ledger": f"/schedules/{shop.schedules['list'].pk}/people/",
+        "ledger, rejected": f"/schedules/{shop.schedules['export'].pk}/people/?state=rejected",
         "sent": f"/schedules/sent/{shop.evan.pk}/",
         "exports of a profile": f"/schedules/of-profile/{shop.evan.pk}/",
         "exports of a group": f"/schedules/of-group/{lapsed}/",
