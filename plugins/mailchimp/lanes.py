@@ -25,8 +25,8 @@ _NO_TIME = Outcome(OutcomeKind.RETRY, "The batch ran out of time before this one
 class Brake:
     """What is known of Mailchimp's state during one batch; shared by its threads."""
 
-    def __init__(self) -> None:
-        self.until = time.monotonic() + BATCH_SECONDS
+    def __init__(self, seconds: float | None = None) -> None:
+        self.until = time.monotonic() + (BATCH_SECONDS if seconds is None else seconds)
         self._lock = threading.Lock()
         self._failures = 0
         self._stopped: Outcome | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -243,6 +244,22 @@ def test_removing_twice_and_removing_nobody_is_fine(standin: Standin, mailchimp:
     gone = [change(person("Alice"), None), change(person("Bob"), None)]
     assert export(mailchimp, *gone) == [ACCEPTED] * 2
     assert export(mailchimp, *gone) == [ACCEPTED] * 2
+
+
+def test_in_a_backfill_no_tag_starts_a_journey(standin: Standin, mailchimp: LocalMailchimp) -> None:
+    put_member(standin, BOB)
+    target = make_target(groups=("gold", "old"))
+    for is_backfill in (True, False):
+        some = [change(None, person(f"P{number}-{is_backfill}"), groups=("gold",)) for number in range(20)]
+        moved = person("Alice", email_address=BOB)
+        taken_over = change(person("Alice"), moved, before=("old",), groups=("gold",))
+        send(mailchimp, person("Alice"), groups=("old",))
+        given = standin.store.tag_changes(LIST)
+        export(mailchimp, *some, taken_over, target=replace(target, is_backfill=is_backfill))
+        sent = standin.store.tag_changes(LIST)[len(given) :]
+        assert {bool(row["is_syncing"]) for row in sent} == {is_backfill}
+        assert {(row["name"], bool(row["active"])) for row in sent} == {("gold", True), ("old", False)}
+        standin.store.set_tag(LIST, hash_email(BOB), "gold", active=False)
 
 
 # ---------------------------------------------------------------- fields
