@@ -1,10 +1,12 @@
 """How many calls may be made to an App at the same time, over all workers: leased rows.
 
-The only writer of `AppSlot`. Called by whoever is about to call a plugin for a while.
+The only writer of `AppSlot`. Called by whoever is about to call a plugin for a while: exports, outbound events, and
+through `connections.connect` all that read in the background from an App type that counts its readers too.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,6 +16,8 @@ from uuid import UUID, uuid4
 from django.db import connection
 
 from apps_connectors.models import AppSlot
+
+_LOOK_SECONDS = 0.05  # between two looks of someone who waits
 
 _TAKE = """
     update app_slot s set token = %(token)s, lease_until = clock_timestamp() + %(lease)s
@@ -30,13 +34,15 @@ _MAKE = """
 
 
 @contextmanager
-def slot(app_id: int, seconds: float = 120) -> Iterator[bool]:
-    """Hold one of the App's calls for the block; gives False when all are in use just now.
+def slot(app_id: int, seconds: float = 120, *, wait: float = 0.0) -> Iterator[bool]:
+    """Hold one of the App's calls for the block; gives False when all are in use for `wait` seconds.
 
     Never inside a transaction: others have to see the slot taken. A worker that dies gives it back after `seconds`.
     """
     token = uuid4()
-    taken = _take(app_id, token=token, seconds=seconds)
+    until = time.monotonic() + wait
+    while not (taken := _take(app_id, token=token, seconds=seconds)) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
     try:
         yield taken
     finally:

@@ -62,6 +62,8 @@ class AppSpec:
     categories: tuple[str, ...]
     options: tuple[Option, ...]
     parallel_calls: int = 4  # calls to one App at the same time, over all workers
+    most_parallel_calls: int = 64  # what a person may raise that to
+    reads_in_turn: bool = False  # whether reading takes one of these calls too: for tools that count connections
 
 
 # ---------------------------------------------------------------- outcomes and errors
