@@ -141,11 +141,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, list or file that an App has. `name` is what a person would write in a query (`schema.table`)."""
+    """A table, list or file that an App has. `name` is what a person would write in a query (`schema.table`).
+
+    Where names say nothing to people, such as ids, `label` is what the tool itself calls it.
+    """
 
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people choose it by."""
+        return f"{self.label} ({self.name})" if self.label else self.name
 
 
 @dataclass(frozen=True, slots=True)

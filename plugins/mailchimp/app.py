@@ -192,7 +192,7 @@ class MailchimpApp(App, TestsConnection, GivesSamples):
         if chosen and chosen not in [found["id"] for found in lists]:
             raise Halt(f"There is no audience {chosen} in this account: choose another one in the App's settings.")
         return [
-            Table(name=found["id"], columns=columns_of(self.merge_fields(found["id"])), primary_key=(KEY_FIELD,))
+            Table(found["id"], columns_of(self.merge_fields(found["id"])), (KEY_FIELD,), label=str(found["name"]))
             for found in lists
         ]
 
