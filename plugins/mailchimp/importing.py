@@ -16,7 +16,7 @@ been read. Members without an address, whom Mailchimp knows by telephone alone, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from plugins.contracts import Halt, Mark, Page, RecordSource, Retry
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.calling import THREADS, check_list_id
 from plugins.mailchimp.changes import KEY_FIELD
-from plugins.mailchimp.members import CHANGED_COLUMN, columns_of, read_time, row_of
+from plugins.mailchimp.members import CHANGED_COLUMN, MEMBER_FIELDS, columns_of, read_time, row_of
 from plugins.mailchimp.reading import KINDS, PAGE, MemberPage, read_page, with_all_tags
 
 _SECOND = timedelta(seconds=1)
@@ -149,16 +149,15 @@ class MailchimpImports(MailchimpApp, ImportsRecords):
         *,
         since: datetime,
         before: datetime | None = None,
-        **parameters: Any,
+        offset: int = 0,
+        fields: Sequence[str] = MEMBER_FIELDS,
     ) -> MemberPage:
-        times = {}
+        asked: dict[str, Any] = {**kind, "sort_field": CHANGED_COLUMN, "sort_dir": "ASC", "offset": offset}
         if since > _BEGINNING:
-            times["since_last_changed"] = _write(since - _SECOND)
+            asked["since_last_changed"] = _write(since - _SECOND)
         if before is not None:
-            times["before_last_changed"] = _write(before)
-        return read_page(
-            self, list_id, sort_field=CHANGED_COLUMN, sort_dir="ASC", **times, **kind, **parameters
-        )  # fmt: skip
+            asked["before_last_changed"] = _write(before)
+        return read_page(self, list_id, asked, fields=fields)
 
 
 # ---------------------------------------------------------------- sources and marks

@@ -22,7 +22,12 @@ class MemberPage:
 
 
 def read_page(
-    app: MailchimpApp, list_id: str, *, fields: Sequence[str] = MEMBER_FIELDS, count: int = PAGE, **parameters: Any
+    app: MailchimpApp,
+    list_id: str,
+    parameters: Mapping[str, Any],
+    *,
+    fields: Sequence[str] = MEMBER_FIELDS,
+    count: int = PAGE,
 ) -> MemberPage:
     """One page of an audience's members, with only these fields. Raises `Retry`, or `Halt` when it is gone."""
     read: Callable[..., Any] = app.line.lists.get_list_members_info
@@ -42,9 +47,9 @@ def read_everyone(
     for kind in KINDS:
         known, read, total = len(found), 0, 1
         while read < total:
-            if pages == 0:
+            if total - read > pages * PAGE:
                 return None
-            page = read_page(app, list_id, fields=("id", *fields), offset=read, **kind)
+            page = read_page(app, list_id, {**kind, "offset": read}, fields=("id", *fields))
             found |= {str(member["id"]): member for member in page.members}
             pages, read, total = pages - 1, read + PAGE, page.total
         if len(found) - known < total:

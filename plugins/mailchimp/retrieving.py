@@ -27,15 +27,16 @@ from plugins.contracts import (
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.calling import AudienceGone, check_list_id
 from plugins.mailchimp.changes import KEY_FIELD, hash_email
-from plugins.mailchimp.lanes import Brake, make_lanes, run_lanes
+from plugins.mailchimp.lanes import NO_TIME, Brake, make_lanes, run_lanes
 from plugins.mailchimp.members import MEMBER_FIELDS, columns_of, row_of
 from plugins.mailchimp.reading import read_everyone, with_all_tags
 
-_PAGE_WORTH = 20  # members that make it worth reading one page of all
+_PAGE_WORTH = 50  # members whom asking for takes about as long as reading one page of all
 _SECONDS = 60.0  # for the members of one batch
 
 _NO_QUERIES = "Mailchimp takes no queries: take the property from a column of an audience."
 _Row = Mapping[str, Any]
+Profile = Mapping[str, Any]
 
 
 class MailchimpRetrieves(MailchimpApp, RetrievesProperties):
@@ -44,53 +45,51 @@ class MailchimpRetrieves(MailchimpApp, RetrievesProperties):
     def check_query(self, template: str, variables: Mapping[str, str]) -> None:
         raise Reject(_NO_QUERIES)
 
-    def retrieve(self, asks: Sequence[QueryAsk | ColumnAsk], profiles: Sequence[Mapping[str, Any]]) -> Retrieval:
+    def retrieve(self, asks: Sequence[QueryAsk | ColumnAsk], profiles: Sequence[Profile]) -> Retrieval:
         answers: dict[str, Answer] = {}
         by_audience: dict[str, list[ColumnAsk]] = {}
         for ask in asks:
             if reason := _why_not(ask):
                 answers[ask.rule] = Answer(ask.rule, error=reason)
-            elif isinstance(ask, ColumnAsk):
+            elif isinstance(ask, ColumnAsk) and profiles:
                 by_audience.setdefault(ask.table, []).append(ask)
-        statements = [
-            self._answer(table, wanted, profiles, answers) for table, wanted in by_audience.items() if profiles
-        ]
+        statements: list[Statement] = []
+        for table, wanted in by_audience.items():
+            found, statement = self._answer(table, wanted, profiles)
+            answers |= {answer.rule: answer for answer in found}
+            statements.append(statement)
         self.line.rest()
         return Retrieval([answers.get(ask.rule) or Answer(ask.rule) for ask in asks], statements)
 
     def _answer(
-        self,
-        table: str,
-        asks: Sequence[ColumnAsk],
-        profiles: Sequence[Mapping[str, Any]],
-        answers: dict[str, Answer],
-    ) -> Statement:
+        self, table: str, asks: Sequence[ColumnAsk], profiles: Sequence[Profile]
+    ) -> tuple[list[Answer], Statement]:
+        """The answers from one audience, and how it was asked."""
         began = time.monotonic()
-        rows: Mapping[str, _Row] = {}
         try:
             merge_fields = self.merge_fields(check_list_id(table))
         except AudienceGone as error:
-            answers |= {ask.rule: Answer(ask.rule, error=error.reason, gone=True) for ask in asks}
-            return Statement(f"GET /lists/{table}/merge-fields", time.monotonic() - began, 0)
+            gone = [Answer(ask.rule, error=error.reason, gone=True) for ask in asks]
+            return gone, Statement(f"GET /lists/{table}/merge-fields", time.monotonic() - began, 0)
         columns = [column.name for column in columns_of(merge_fields)]
         known = [ask for ask in asks if ask.column in columns]
-        for ask in asks:
-            if ask not in known:
-                reason = f"The audience has no column {ask.column}: it has {', '.join(columns)}."
-                answers[ask.rule] = Answer(ask.rule, error=reason, gone=True)
         hashes = {_hash(profile.get(key)) for key in {ask.key for ask in known} for profile in profiles} - {""}
         members, how = self._find(table, hashes, with_tags=any(ask.column == "tags" for ask in known))
         rows = {hash_: row_of(member, merge_fields) for hash_, member in members.items()}
-        for ask in known:
-            values = [_value(ask, _hash(profile.get(ask.key)), rows) for profile in profiles]
-            answers[ask.rule] = Answer(ask.rule, values)
-        return Statement(how, time.monotonic() - began, len(rows))
+        answers = [
+            Answer(ask.rule, [_value(ask, _hash(profile.get(ask.key)), rows) for profile in profiles])
+            if ask in known
+            else Answer(ask.rule, error=_no_column(ask.column, columns), gone=True)
+            for ask in asks
+        ]
+        return answers, Statement(how, time.monotonic() - began, len(rows))
 
     # ------------------------------------------------------------ members
 
-    def _find(self, list_id: str, hashes: Collection[str], *, with_tags: bool) -> tuple[dict[str, Any], str]:
+    def _find(self, list_id: str, hashes: Collection[str], *, with_tags: bool) -> tuple[Mapping[str, _Row], str]:
         """Those of the members that there are, by hash, and how they were asked for."""
         everyone = read_everyone(self, list_id, fields=MEMBER_FIELDS, pages=len(hashes) // _PAGE_WORTH)
+        found: Mapping[str, _Row]
         if everyone is not None:
             found = {hash_: everyone[hash_] for hash_ in hashes if hash_ in everyone}
             how = f"GET /lists/{list_id}/members, page by page"
@@ -112,6 +111,8 @@ class MailchimpRetrieves(MailchimpApp, RetrievesProperties):
 
         lanes = make_lanes([(place, [hash_]) for place, hash_ in enumerate(hashes)])
         for outcome in run_lanes(lanes, find, Brake(_SECONDS)).values():
+            if outcome is NO_TIME:
+                raise Retry("Mailchimp answers too slowly to tell of so many people: they are asked for again later.")
             if outcome.kind is OutcomeKind.RETRY:
                 raise Retry(outcome.reason, after=outcome.after)
             if outcome.kind is not OutcomeKind.ACCEPTED:
@@ -130,6 +131,10 @@ def _why_not(ask: QueryAsk | ColumnAsk) -> str:
     if ask.filters:
         return "Mailchimp takes no conditions: leave them out, and let a group choose by the value."
     return ""
+
+
+def _no_column(column: str, columns: Sequence[str]) -> str:
+    return f"The audience has no column {column}: it has {', '.join(columns)}."
 
 
 def _hash(address: Any) -> str:

@@ -108,7 +108,7 @@ def test_a_property_can_be_taken_from_a_member_and_tried_at_once(editor: Client,
 
 
 def test_many_properties_can_be_made_of_an_audience(editor: Client, app: App) -> None:
-    page = editor.get("/properties/from-table/", {"app": app.pk, "table": LIST}).content.decode()
+    page = editor.get(f"/properties/from-table/?app={app.pk}&table={LIST}").content.decode()
     assert chosen(page, "table") == ["Choose a table", TITLE]
     assert "Make a property of status" in page
 
