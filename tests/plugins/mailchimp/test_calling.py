@@ -48,7 +48,7 @@ def test_a_wrong_key_halts(standin: Standin) -> None:
         send(app, person("Alice"))
 
 
-@pytest.mark.parametrize("kind", ["throttle", "bare403", "error", "blocked"])
+@pytest.mark.parametrize("kind", ["throttle", "bare429", "bare403", "error", "blocked"])
 def test_the_time_that_mailchimp_asks_for_is_kept(standin: Standin, mailchimp: LocalMailchimp, kind: str) -> None:
     mailchimp.merge_fields(LIST)
     standin.expect(Misbehaviour(kind, after=7))

@@ -155,6 +155,28 @@ def test_calls_for_one_member_never_meet_and_stay_below_ten(standin: Standin, ma
     assert member["merge_fields"]["FNAME"] == "Alice 4"
 
 
+@pytest.mark.parametrize("together_with", [0, 30])
+@pytest.mark.parametrize(
+    ("email", "said"),
+    [
+        ("alice@fake.invalid", "alice@fake.invalid looks fake or invalid, please enter a real email address."),
+        ("alice", "Please provide a valid email address."),
+        ("forgotten@example.com", "was permanently deleted and cannot be re-imported"),
+        ("left@example.com", "is in a compliance state due to unsubscribe, bounce, or compliance review"),
+    ],
+)
+def test_whom_mailchimp_refuses_is_rejected_in_its_own_plain_words_and_holds_up_nobody(
+    standin: Standin, mailchimp: LocalMailchimp, email: str, said: str, together_with: int
+) -> None:
+    standin.store.forget(LIST, hash_email("forgotten@example.com"))
+    put_member(standin, "left@example.com", status="archived", was="unsubscribed")
+    others = [change(None, payload) for payload in people(together_with)]
+    outcome, *rest = export(mailchimp, change(None, person("Alice", email_address=email)), *others)
+    assert (outcome.kind, said in outcome.reason) == (OutcomeKind.REJECT, True), outcome
+    assert outcome.reason.startswith("Mailchimp refused this: ")
+    assert rest == [ACCEPTED] * together_with
+
+
 # ---------------------------------------------------------------- addresses
 
 
