@@ -9,7 +9,9 @@ member would be. A batch has no word for that, so
   existing is changed. Whoever joined in between is refused by Mailchimp and goes alone.
 
 A profile whose address changed moves its member. Where the new address is a member already, that one is kept, and the
-old one loses our tags and, in the mode `sync`, is archived. Removing is archiving; in other modes only our tags go.
+old one loses our tags and, in the mode `sync`, is archived. Removing is archiving; in other modes only our tags go. The
+same goes for members who have left: of an archived one nobody can tell any more that they did, and they might be
+subscribed again when they are sent again.
 
 Mailchimp's journeys may begin with a tag. In a backfill the calls for tags say `is_syncing`, so none does; those for
 members have no such word.
@@ -53,6 +55,7 @@ from plugins.mailchimp.merge_fields import read_value
 
 _ANYWAY: Mapping[str, str] = {"skip_merge_validation": "true"}  # required merge fields are a matter of signup forms
 _ARCHIVED = "archived"
+_LEFT = ("unsubscribed", "cleaned")
 
 
 class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
@@ -177,9 +180,7 @@ class _Export:
         return answer
 
     def _remove(self, change: Change) -> None:
-        if self.target.mode is SyncMode.SYNC:
-            self._archive(change.old_email)
-        else:
+        if self.target.mode is not SyncMode.SYNC or not self._archive(change.old_email):
             self._clear(change)
 
     def _let_go(self, change: Change) -> None:
@@ -188,12 +189,18 @@ class _Export:
         if self.target.mode is SyncMode.SYNC:
             self._archive(change.old_email)
 
-    def _archive(self, email: str) -> None:
+    def _archive(self, email: str) -> bool:
+        """Archive a member; False for whoever has left and stays, so that Mailchimp goes on knowing that they did."""
+        lists, member = self.app.line.lists, hash_email(email)
+        found = self._call_member(lists.get_list_member, member, fields=["status"])
+        if found is not None and found.get("status") in _LEFT:
+            return False
         try:
-            self._call_member(self.app.line.lists.delete_list_member, hash_email(email))
+            self._call_member(lists.delete_list_member, member)
         except Problem as problem:
             if problem.status != 405:  # archived already, or a contact that cannot be
                 raise
+        return True
 
     def _clear(self, change: Change) -> None:
         """Take our tags away from the old address; whoever is not there any more has none."""

@@ -93,10 +93,10 @@ def make_group(name: str, condition: Mapping[str, Any]) -> Group:
     )
 
 
-def make_export(app: App, *groups: Group) -> Schedule:
+def make_export(app: App, *groups: Group, name: str = "To Mailchimp") -> Schedule:
     data = ScheduleData(
         direction="export",
-        name="To Mailchimp",
+        name=name,
         app_id=app.pk,
         options={"key_field": "email_address"},
         fields={"email_address": "email", "FNAME": "first_name"},
@@ -148,6 +148,25 @@ def test_whoever_leaves_or_bounces_at_mailchimp_leaves_the_group_and_is_never_su
         "cleaned",
         "subscribed",
     ]
+
+
+def test_an_export_of_those_who_are_still_subscribed_lets_the_others_be_until_they_come_back_themselves(
+    world: World,
+) -> None:
+    world.out = make_export(world.app, world.still, name="The subscribed")
+    take(event({"email": ALICE, "first_name": "Alice"}))
+    put_member(world.standin, ALICE)
+    world.go_round()
+    assert tags(world.standin, ALICE) == ["Still subscribed"]
+    put_member(world.standin, ALICE, status="unsubscribed")
+    world.go_round()
+    assert (status(world.standin, ALICE), tags(world.standin, ALICE)) == ("unsubscribed", [])
+    world.writes()
+    world.go_round()
+    assert world.writes() == []
+    put_member(world.standin, ALICE, status="subscribed")
+    world.go_round()
+    assert (status(world.standin, ALICE), tags(world.standin, ALICE)) == ("subscribed", ["Still subscribed"])
 
 
 def test_what_comes_back_makes_no_export_and_no_export_makes_the_next_import_change_anything(world: World) -> None:

@@ -78,6 +78,20 @@ def test_an_archived_member_who_had_left_stays_away(standin: Standin, mailchimp:
     assert status(standin, ALICE) == "archived"
 
 
+@pytest.mark.parametrize("left", ["unsubscribed", "cleaned"])
+def test_whoever_left_is_not_archived_when_removed_but_only_loses_our_tags(
+    standin: Standin, mailchimp: LocalMailchimp, left: str
+) -> None:
+    target = make_target(groups=("gold",))
+    send(mailchimp, person("Alice"), target, groups=("gold",))
+    put_member(standin, ALICE, status=left)
+    for _ in range(2):
+        assert export(mailchimp, change(person("Alice"), None, before=("gold",)), target=target) == [ACCEPTED]
+        assert (status(standin, ALICE), tags(standin, ALICE)) == (left, [])
+    send(mailchimp, person("Alice"), target, groups=("gold",))
+    assert status(standin, ALICE) == left
+
+
 def test_a_member_whom_someone_archived_at_mailchimp_stays_archived(
     standin: Standin, mailchimp: LocalMailchimp
 ) -> None:
