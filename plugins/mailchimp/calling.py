@@ -124,7 +124,7 @@ class Line:
         raise _read_cause(cause)
 
     def rest(self) -> None:
-        """End the kept connections at the end of some calls: an App that waits in this process has none open.
+        """End the connections at the end of a batch, since those that other workers' batches open count too.
 
         The next call opens new ones.
         """

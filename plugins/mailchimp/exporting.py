@@ -91,6 +91,7 @@ class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
             else:
                 outcomes[place] = ACCEPTED  # a removal of what belongs to someone else by now
         outcomes |= _Export(self, list_id, target, changes).run()
+        self.line.rest()
         return [outcomes[place] for place in range(len(batch))]
 
     def read_back(self, target: Target, keys: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
