@@ -131,6 +131,7 @@ class TableAnswer(serializers.Serializer[Any]):
     name = serializers.CharField()
     columns = ColumnAnswer(many=True)
     primary_key = serializers.ListField(child=serializers.CharField())
+    title = serializers.CharField(help_text="What people choose it by, where the name is an id; else the name.")
 
 
 class SampleAnswer(serializers.Serializer[Any]):

@@ -41,7 +41,7 @@ def create_app(
         name=_read_name(name),
         options=checked.plain,
         secrets=encrypt(checked.secret, settings.GROUPAROO_SECRET_KEYS),
-        parallel_calls=spec.parallel_calls if parallel_calls is None else _read_calls(parallel_calls),
+        parallel_calls=spec.parallel_calls if parallel_calls is None else _read_calls(parallel_calls, spec),
     )
     with _name_in_use(app), transaction.atomic():
         app.save(force_insert=True)
@@ -66,7 +66,7 @@ def update_app(
         if name is not None:
             app.name = _read_name(name)
         if parallel_calls is not None:
-            app.parallel_calls = _read_calls(parallel_calls)
+            app.parallel_calls = _read_calls(parallel_calls, _spec(app.type))
         if options is not None:
             checked = check_options(_spec(app.type), options, known_secrets=known)
             app.options, secret = checked.plain, checked.secret
@@ -176,9 +176,12 @@ def _read_name(text: str) -> str:
     return name
 
 
-def _read_calls(number: int) -> int:
-    if not 1 <= number <= _MOST_CALLS:
-        message = f"The number of calls in parallel has to lie between 1 and {_MOST_CALLS}."
+def _read_calls(number: int, spec: AppSpec) -> int:
+    most = min(_MOST_CALLS, spec.most_parallel_calls)
+    if not 1 <= number <= most:
+        message = f"The number of calls in parallel has to lie between 1 and {most}."
+        if most == 1:
+            message = f"{spec.label} takes one caller at a time: leave the number of calls in parallel at 1."
         raise InvalidInput(message, {"parallel_calls": message})
     return number
 

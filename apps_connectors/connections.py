@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import wraps
@@ -21,12 +21,14 @@ from typing import Any
 from django.conf import settings
 
 from apps_connectors.models import App as AppRow
+from apps_connectors.slots import slot
 from core.lib.secrets import UnreadableSecrets, decrypt, scrub
 from plugins import registry
 from plugins.base import CAPABILITIES, App
 from plugins.contracts import Halt, Outcome, PluginError, Retry, TestResult
 
 _KEPT_SECONDS = 60.0
+_TURN_SECONDS = 30.0  # that a reader waits for a slot: a little longer than a batch of an export takes
 _MOST_KEPT = 8
 
 log = logging.getLogger(__name__)
@@ -47,19 +49,40 @@ _kept = _Kept()
 
 
 @contextmanager
-def connect(app_id: int) -> Iterator[App]:
-    """A connection to one App; nobody else uses it meanwhile. Raises Retry or Halt."""
+def connect(app_id: int, *, reading: bool = False) -> Iterator[App]:
+    """A connection to one App; nobody else uses it meanwhile. Raises Retry or Halt.
+
+    Whoever reads for a while says so: where the App type counts its readers too, they wait for one of its slots. They
+    do it in no transaction.
+    """
     row = AppRow.objects.filter(pk=app_id).first()
     if row is None:
         raise Halt("This App was deleted.")
-    place = (row.pk, row.updated_at)
-    app = _take(place) or _open(row)
+    with _turn_of(row) if reading else nullcontext():
+        place = (row.pk, row.updated_at)
+        app = _take(place) or _open(row)
+        try:
+            yield app
+        except BaseException:
+            _close([app])
+            raise
+        _give_back(place, app)
+
+
+@contextmanager
+def _turn_of(row: AppRow) -> Iterator[None]:
+    """A reader's slot, where one is needed. Raises Retry when none gets free in time."""
     try:
-        yield app
-    except BaseException:
-        _close([app])
-        raise
-    _give_back(place, app)
+        in_turn = registry.get(row.type).spec.reads_in_turn
+    except registry.UnknownApp:  # opening it says so
+        in_turn = False
+    if not in_turn:
+        yield
+        return
+    with slot(row.pk, wait=_TURN_SECONDS) as is_free:
+        if not is_free:
+            raise Retry(f"All calls that {row.name} allows at the same time are in use: it is read later.", after=1.0)
+        yield
 
 
 def close_all() -> None:

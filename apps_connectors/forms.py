@@ -56,6 +56,9 @@ class AppForm(ProductForm):
         initial["name"] = app.name if app else ""
         initial["parallel_calls"] = app.parallel_calls if app else spec.parallel_calls
         super().__init__(data, initial=initial)
+        if spec.most_parallel_calls == spec.parallel_calls:
+            calls = self.fields["parallel_calls"]
+            calls.disabled, calls.help_text = True, "This is fixed: the tool takes no more at once, from all workers."
         for option in spec.options:
             if option.kind is OptionKind.LOADED_CHOICE and app is None and not option.required:
                 continue  # the tool can only be asked once it is connected

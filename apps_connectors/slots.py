@@ -1,6 +1,7 @@
 """How many calls may be made to an App at the same time, over all workers: leased rows.
 
-The only writer of `AppSlot`. Called by whoever is about to call a plugin for a while.
+The only writer of `AppSlot`. Called by whoever is about to call a plugin for a while: exports, outbound events, and
+through `connections.connect` all that read in the background from an App type that counts its readers too.
 
 An App that takes long to answer gets one call at a time for a while, however many it allows: so one that hangs holds
 one worker, and not one for each of its schedules.
@@ -22,6 +23,7 @@ from apps_connectors.models import AppSlot
 
 SLOW_SECONDS = 10.0  # a call that takes longer makes its App a slow one
 _REMEMBERED = timedelta(minutes=2)
+_LOOK_SECONDS = 0.05  # between two looks of someone who waits
 
 _TAKE = """
     update app_slot s set token = %(token)s, lease_until = clock_timestamp() + %(lease)s
@@ -41,13 +43,15 @@ _MAKE = """
 
 
 @contextmanager
-def slot(app_id: int, seconds: float = 120) -> Iterator[bool]:
-    """Hold one of the App's calls for the block; gives False when all are in use just now.
+def slot(app_id: int, seconds: float = 120, *, wait: float = 0.0) -> Iterator[bool]:
+    """Hold one of the App's calls for the block; gives False when all are in use for `wait` seconds.
 
     Never inside a transaction: others have to see the slot taken. A worker that dies gives it back after `seconds`.
     """
     token = uuid4()
-    taken = _take(app_id, token=token, seconds=seconds)
+    until = time.monotonic() + wait
+    while not (taken := _take(app_id, token=token, seconds=seconds)) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
     began = time.monotonic()
     try:
         yield taken

@@ -63,6 +63,8 @@ class AppSpec:
     categories: tuple[str, ...]
     options: tuple[Option, ...]
     parallel_calls: int = 4  # calls to one App at the same time, over all workers
+    most_parallel_calls: int = 64  # what a person may raise that to
+    reads_in_turn: bool = False  # whether reading takes one of these calls too: for tools that count connections
 
 
 # ---------------------------------------------------------------- outcomes and errors
@@ -144,11 +146,20 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, list or file that an App has. `name` is what a person would write in a query (`schema.table`)."""
+    """A table, list or file that an App has. `name` is what a person would write in a query (`schema.table`).
+
+    Where names say nothing to people, such as ids, `label` is what the tool itself calls it.
+    """
 
     name: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...] = ()
+    label: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people choose it by."""
+        return f"{self.label} ({self.name})" if self.label else self.name
 
 
 @dataclass(frozen=True, slots=True)

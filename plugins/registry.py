@@ -207,6 +207,8 @@ def _problems_of_spec(spec: AppSpec) -> Iterable[str]:
         yield "its spec has no categories"
     if not isinstance(spec.parallel_calls, int) or spec.parallel_calls < 1:
         yield "it allows no calls at all (parallel_calls)"
+    elif not isinstance(spec.most_parallel_calls, int) or spec.most_parallel_calls < spec.parallel_calls:
+        yield "it allows more calls than the most that it may get (most_parallel_calls)"
     yield from _problems_of_options(spec.options)
 
 

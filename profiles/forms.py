@@ -168,7 +168,8 @@ class RuleForm(ProductForm):
         for name in ("app", "retrieval"):
             self.fields[name].widget.attrs |= _RELOADS
         if tables.tables:
-            self._pick("table", [table.name for table in tables.tables], str(values.get("table", "")))
+            titles = {table.name: table.title for table in tables.tables}
+            self._pick("table", list(titles), str(values.get("table", "")), titles)
             self.fields["table"].widget.attrs |= _RELOADS
             for name in ("column", "key_column", "sort_column"):
                 self._pick(name, tables.columns(str(values.get("table", ""))), str(values.get(name, "")))
@@ -178,12 +179,11 @@ class RuleForm(ProductForm):
         assert isinstance(field, forms.ChoiceField)  # noqa: S101  for the type checker
         field.choices = choices
 
-    def _pick(self, name: str, found: Sequence[str], current: str) -> None:
+    def _pick(self, name: str, found: Sequence[str], current: str, titles: Mapping[str, str] | None = None) -> None:
         """A list instead of a line to write in. What is chosen already stays, also when the App has it no more."""
         listed = found if current in found or not current else [current, *found]
-        self.fields[name].widget = forms.Select(
-            choices=[("", "Choose"), *((each, each) for each in listed)], attrs={"class": "field"}
-        )
+        titled = [(each, (titles or {}).get(each, each)) for each in listed]
+        self.fields[name].widget = forms.Select(choices=[("", "Choose"), *titled], attrs={"class": "field"})
 
 
 def can_be_asked(app: App) -> bool:

@@ -127,7 +127,7 @@ def _fetch_app(
         return
     by_key = {rule.key: rule for rule in rules}
     try:
-        with connect(app_id) as app:
+        with connect(app_id, reading=True) as app:
             for keys, group in needed.items():
                 asks = [ruleset.ask(by_key[key]) for key in keys]
                 variables = sorted({read for key in keys for read in by_key[key].reads})

@@ -97,7 +97,7 @@ def _read_held(draft: NewRule, profile: Profile) -> Trial:
 def _ask(draft: NewRule, guid: UUID, variables: Mapping[str, Any], types: Mapping[str, str]) -> Trial:
     assert draft.app is not None  # noqa: S101  `read_rules` looked
     try:
-        with connect(draft.app.pk) as app:
+        with connect(draft.app.pk, reading=True) as app:
             if not isinstance(app, RetrievesProperties):
                 message = f"{draft.app.name} cannot be asked for properties."
                 return Trial(guid, variables, error=message, fields={"app": message})

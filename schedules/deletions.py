@@ -94,7 +94,7 @@ def _find_missing(schedule: Schedule, rule: Rule, page: Sequence[tuple[str, UUID
         key_type=rule.type,
         aggregation="count",
     )
-    with connect(schedule.app_id) as app:
+    with connect(schedule.app_id, reading=True) as app:
         answer = cast("RetrievesProperties", app).retrieve([ask], [{rule.key: rule.parse(value)} for value, _ in page])
     [found] = answer.answers
     if found.error:

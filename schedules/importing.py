@@ -147,7 +147,7 @@ def _begin(lease: Lease, run: Run, source: RecordSource, *, earlier: _Place | No
     """Find where the run starts and how much there is. A retried run goes on where the earlier one was."""
     schedule = run.schedule
     goes_on = earlier is not None and earlier.version == schedule.mapping_version
-    with connect(schedule.app_id) as app:
+    with connect(schedule.app_id, reading=True) as app:
         importer = cast("ImportsRecords", app)
         after = earlier.after if earlier is not None and goes_on else _start(importer, source, run)
         total = importer.count(source, after=after)
@@ -230,7 +230,7 @@ class _Reading:
         return _NextPage(built.events, taken, behind, prepare(built.events) if built.events else None)
 
     def _read(self, *, after: Mark | None) -> Page:
-        with connect(self.run.schedule.app_id) as app:
+        with connect(self.run.schedule.app_id, reading=True) as app:
             page = cast("ImportsRecords", app).read_page(self.source, after=after, limit=PAGE_SIZE)
         if page.more and page.mark == after:
             raise Retry("The source says that there is more, but gave nothing new.")

@@ -9,7 +9,6 @@ from typing import Any
 from plugins.base import App, GivesSamples, TestsConnection
 from plugins.contracts import (
     AppSpec,
-    Column,
     Halt,
     Option,
     OptionKind,
@@ -20,17 +19,18 @@ from plugins.contracts import (
     Table,
     TestResult,
 )
-from plugins.mailchimp.calling import Line, Problem, check_list_id
+from plugins.mailchimp.calling import AudienceGone, Line, Problem, check_list_id
+from plugins.mailchimp.changes import KEY_FIELD
+from plugins.mailchimp.members import CHANGED_COLUMN, columns_of, row_of
 from plugins.mailchimp.merge_fields import MergeField, read_merge_fields
 
 _KEPT_SECONDS = 60.0  # how long the merge fields of an audience are remembered
 _MOST = 1000  # what one page of Mailchimp holds at most
-_SAMPLE_COLUMNS = ("email_address", "status", "tags", "last_changed")
 
 SPEC = AppSpec(
     key="mailchimp",
     label="Mailchimp",
-    description="Keep an audience's members, merge fields and tags in step, and send events to members.",
+    description="Keep an audience's members, merge fields and tags in step, know who left, and send events to members.",
     icon="mail",
     categories=("email",),
     options=(
@@ -74,7 +74,11 @@ SPEC = AppSpec(
             help="Leave it empty for Mailchimp itself. Another address is for tests and for the demo.",
         ),
     ),
-    parallel_calls=1,  # one batch at a time, of eight calls: two calls for one member must not meet
+    # One caller at a time, with up to eight calls at once: two calls for one member must not meet, and Mailchimp allows
+    # an account ten. The two that are left are for people who look at pages, which make one call after the other.
+    parallel_calls=1,
+    most_parallel_calls=1,
+    reads_in_turn=True,
 )
 
 
@@ -138,9 +142,23 @@ class MailchimpApp(App, TestsConnection, GivesSamples):
     def explain(self, problem: Problem) -> Halt | Retry:
         """What Mailchimp's refusal of a call about an audience as a whole means."""
         if problem.status == 404:
-            return Halt("The audience does not exist any more at Mailchimp: choose another one.")
+            return AudienceGone()
         meaning = problem.meaning()
         return Halt(meaning.reason) if isinstance(meaning, Reject) else meaning
+
+    def find_member(self, list_id: str, member: str) -> dict[str, Any] | None:
+        """A member by its hash; None when the audience has none. Raises the contract's errors."""
+        return self.ask_of_member(self.line.lists.get_list_member, list_id, member)
+
+    def ask_of_member(self, method: Any, list_id: str, member: str, **parameters: Any) -> dict[str, Any] | None:
+        """What a call tells of a member; None when the audience has no such one. Raises the contract's errors."""
+        try:
+            return self.line.call(method, list_id, member, **parameters)
+        except Problem as problem:
+            if problem.status == 404:
+                return None
+            meaning = problem.meaning()
+        raise meaning
 
     def choices(self, option: str) -> Sequence[tuple[str, str]]:
         if option != "list_id":
@@ -174,25 +192,20 @@ class MailchimpApp(App, TestsConnection, GivesSamples):
         if chosen and chosen not in [found["id"] for found in lists]:
             raise Halt(f"There is no audience {chosen} in this account: choose another one in the App's settings.")
         return [
-            Table(name=found["id"], columns=self._columns(found["id"]), primary_key=("email_address",))
+            Table(found["id"], columns_of(self.merge_fields(found["id"])), (KEY_FIELD,), label=str(found["name"]))
             for found in lists
         ]
 
-    def _columns(self, list_id: str) -> tuple[Column, ...]:
-        own = {"email_address": "email", "last_changed": "date"}
-        return (
-            *(Column(name, own.get(name, "string")) for name in _SAMPLE_COLUMNS),
-            *(Column(field.tag, field.value_type, field.type) for field in self.merge_fields(list_id)),
-        )
-
     def sample(self, table: str, *, limit: int = 10) -> Sample:
         list_id = check_list_id(table)
-        columns = tuple(column.name for column in self._columns(list_id))
-        answer = self.ask(self.line.lists.get_list_members_info, list_id, count=min(limit, _MOST))
-        return Sample(columns, tuple(_row(member, columns) for member in answer.get("members") or ()))
+        merge_fields = self.merge_fields(list_id)
+        columns = tuple(column.name for column in columns_of(merge_fields))
+        read, count = self.line.lists.get_list_members_info, min(limit, _MOST)
+        answer = self.ask(read, list_id, count=count, sort_field=CHANGED_COLUMN, sort_dir="ASC")
+        members = sorted(answer.get("members") or (), key=lambda member: (member[CHANGED_COLUMN], member[KEY_FIELD]))
+        rows = [row_of(member, merge_fields) for member in members]
+        return Sample(columns, tuple(tuple(_shown(value) for value in row.values()) for row in rows))
 
 
-def _row(member: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
-    values = {**(member.get("merge_fields") or {}), **{name: member.get(name) for name in _SAMPLE_COLUMNS}}
-    values["tags"] = ", ".join(tag["name"] for tag in member.get("tags") or ())
-    return tuple(values.get(column) for column in columns)
+def _shown(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value

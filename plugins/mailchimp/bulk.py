@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.calling import Problem
 from plugins.mailchimp.changes import Change, hash_email
+from plugins.mailchimp.reading import read_everyone
 
 MOST = 500  # members of one call
 _WORTH = 10  # fewer than this go alone
-_PAGE = 1000
-_PAGES_WORTH = 20  # new members that make it worth reading one page of those who are there
+_PAGE_WORTH = 10  # new members that make it worth reading one page of those who are there
 
 
 def write_many(app: MailchimpApp, list_id: str, changes: Mapping[int, Change]) -> dict[int, Mapping[str, Any]]:
@@ -69,25 +69,8 @@ def _write(
 
 def _find_absent(app: MailchimpApp, list_id: str, changes: Mapping[int, Change]) -> dict[int, Change]:
     """Those whose address the audience does not hold in any way; none where reading it costs more than it saves."""
-    pages = len(changes) // _PAGES_WORTH
-    present: set[str] = set()
-    statuses: Sequence[Mapping[str, str]] = ({}, {"status": "archived"})
-    for only in statuses:
-        addresses = _read_addresses(app, list_id, only, pages=pages)
-        if addresses is None:
-            return {}
-        present |= addresses
-    return {place: change for place, change in changes.items() if hash_email(change.email) not in present}
-
-
-def _read_addresses(app: MailchimpApp, list_id: str, only: Mapping[str, str], *, pages: int) -> set[str] | None:
-    """The hashes of all addresses, or None when there are more than `pages` pages of them."""
-    read: Callable[..., Any] = app.line.lists.get_list_members_info
-    seen: set[str] = set()
-    fields: Sequence[str] = ["members.id", "members.email_address", "total_items"]
-    for page in range(pages):
-        answer = app.ask(read, list_id, count=_PAGE, offset=page * _PAGE, fields=fields, **only)
-        seen.update(hash_email(str(member["email_address"])) for member in answer.get("members") or ())
-        if int(answer.get("total_items") or 0) <= (page + 1) * _PAGE:
-            return seen
-    return None
+    present = read_everyone(app, list_id, fields=("email_address",), pages=len(changes) // _PAGE_WORTH)
+    if present is None:
+        return {}
+    hashes = {hash_email(str(member["email_address"])) for member in present.values()}
+    return {place: change for place, change in changes.items() if hash_email(change.email) not in hashes}

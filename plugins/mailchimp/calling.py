@@ -42,6 +42,10 @@ class Down(Retry):
     """Mailchimp can take nothing just now."""
 
 
+class AudienceGone(Halt):
+    """The audience does not exist any more at Mailchimp: choose another one."""
+
+
 class Problem(Exception):
     """A request that Mailchimp refused, in the words of its problem document."""
 
@@ -119,15 +123,22 @@ class Line:
             return _read_object(answer)
         raise _read_cause(cause)
 
+    def rest(self) -> None:
+        """End the connections at the end of a batch, since those that other workers' batches open count too.
+
+        The next call opens new ones.
+        """
+        self._client.session.close()
+
     def close(self) -> None:
         """Give the connections back; safe to call twice."""
-        self._client.session.close()
+        self.rest()
 
 
 def check_list_id(list_id: str) -> str:
-    """An audience's id as it may stand in an address. Raises `Halt`."""
+    """An audience's id as it may stand in an address. Raises `AudienceGone`."""
     if not _LIST_ID(list_id):
-        raise Halt(f"“{list_id}” is not the id of a Mailchimp audience: choose the audience again.")
+        raise AudienceGone(f"“{list_id}” is not the id of a Mailchimp audience: choose the audience again.")
     return list_id
 
 

@@ -9,7 +9,12 @@ member would be. A batch has no word for that, so
   existing is changed. Whoever joined in between is refused by Mailchimp and goes alone.
 
 A profile whose address changed moves its member. Where the new address is a member already, that one is kept, and the
-old one loses our tags and, in the mode `sync`, is archived. Removing is archiving; in other modes only our tags go.
+old one loses our tags and, in the mode `sync`, is archived. Removing is archiving; in other modes only our tags go. The
+same goes for members who have left: of an archived one nobody can tell any more that they did, and they might be
+subscribed again when they are sent again.
+
+Mailchimp's journeys may begin with a tag. In a backfill the calls for tags say `is_syncing`, so none does; those for
+members have no such word.
 """
 
 from __future__ import annotations
@@ -50,6 +55,7 @@ from plugins.mailchimp.merge_fields import read_value
 
 _ANYWAY: Mapping[str, str] = {"skip_merge_validation": "true"}  # required merge fields are a matter of signup forms
 _ARCHIVED = "archived"
+_LEFT = ("unsubscribed", "cleaned")
 
 
 class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
@@ -84,7 +90,8 @@ class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
                 changes[place] = change
             else:
                 outcomes[place] = ACCEPTED  # a removal of what belongs to someone else by now
-        outcomes |= _Export(self, list_id, target.mode, changes).run()
+        outcomes |= _Export(self, list_id, target, changes).run()
+        self.line.rest()
         return [outcomes[place] for place in range(len(batch))]
 
     def read_back(self, target: Target, keys: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
@@ -108,16 +115,6 @@ class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
                 raise Retry(outcome.reason, after=outcome.after)
         return found
 
-    def find_member(self, list_id: str, member: str) -> dict[str, Any] | None:
-        """A member by its hash; None when the audience has none. Raises the contract's errors."""
-        try:
-            return self.line.call(self.line.lists.get_list_member, list_id, member)
-        except Problem as problem:
-            if problem.status == 404:
-                return None
-            meaning = problem.meaning()
-        raise meaning
-
 
 @dataclass(slots=True)
 class _Export:
@@ -125,14 +122,14 @@ class _Export:
 
     app: MailchimpExports
     list_id: str
-    mode: SyncMode
+    target: Target
     changes: Mapping[int, Change]
     brake: Brake = field(default_factory=Brake)
     written: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # members that a call for many has written
 
     def run(self) -> dict[int, Outcome]:
         lanes = make_lanes([(place, change.members) for place, change in self.changes.items()])
-        if self.mode is not SyncMode.ENRICH:
+        if self.target.mode is not SyncMode.ENRICH:
             alone = {lane[0]: self.changes[lane[0]] for lane in lanes if len(lane) == 1}
             try:
                 self.written = write_many(self.app, self.list_id, alone)
@@ -171,7 +168,7 @@ class _Export:
     def _upsert(self, change: Change, member: str, *, is_new: bool) -> Mapping[str, Any] | None:
         lists = self.app.line.lists
         body: dict[str, Any] = {"email_address": change.email, "merge_fields": dict(change.merge_fields)}
-        if self.mode is SyncMode.ENRICH:
+        if self.target.mode is SyncMode.ENRICH:
             return self._call_member(lists.update_list_member, member, body, **_ANYWAY)
         body["status_if_new"] = self.app.new_status
         answer = self._call_member(lists.set_list_member, member, body, **_ANYWAY)
@@ -184,35 +181,43 @@ class _Export:
         return answer
 
     def _remove(self, change: Change) -> None:
-        if self.mode is SyncMode.SYNC:
-            self._archive(change.old_email)
-        else:
+        if self.target.mode is not SyncMode.SYNC or not self._archive(change.old_email):
             self._clear(change)
 
     def _let_go(self, change: Change) -> None:
         """The old address, where the new one is a member of its own."""
         self._clear(change)
-        if self.mode is SyncMode.SYNC:
+        if self.target.mode is SyncMode.SYNC:
             self._archive(change.old_email)
 
-    def _archive(self, email: str) -> None:
+    def _archive(self, email: str) -> bool:
+        """Archive a member; False for whoever has left and stays, so that Mailchimp goes on knowing that they did."""
+        lists, member = self.app.line.lists, hash_email(email)
+        found = self._call_member(lists.get_list_member, member, fields=["status"])
+        if found is not None and found.get("status") in _LEFT:
+            return False
         try:
-            self._call_member(self.app.line.lists.delete_list_member, hash_email(email))
+            self._call_member(lists.delete_list_member, member)
         except Problem as problem:
             if problem.status != 405:  # archived already, or a contact that cannot be
                 raise
+        return True
 
     def _clear(self, change: Change) -> None:
-        tags = cleared_tags(change)
-        if tags:
-            self._call_member(self.app.line.lists.update_list_member_tags, hash_email(change.old_email), {"tags": tags})
+        """Take our tags away from the old address; whoever is not there any more has none."""
+        self._send_tags(change.old_email, cleared_tags(change))
 
     def _tag(self, email: str, tags: Sequence[Mapping[str, str]]) -> None:
-        if not tags:
-            return
-        update = self.app.line.lists.update_list_member_tags
-        if self._call_member(update, hash_email(email), {"tags": list(tags)}) is None:
+        if not self._send_tags(email, tags):
             self._explain_missing()
+
+    def _send_tags(self, email: str, tags: Sequence[Mapping[str, str]]) -> bool:
+        """Change a member's tags, in a backfill without starting what hangs on them; False for who is no member."""
+        if not tags:
+            return True
+        body: dict[str, Any] = {"tags": list(tags), **({"is_syncing": True} if self.target.is_backfill else {})}
+        update = self.app.line.lists.update_list_member_tags
+        return self._call_member(update, hash_email(email), body) is not None
 
     def _call_member(
         self, method: Callable[..., Any], member: str, *args: Any, **parameters: Any

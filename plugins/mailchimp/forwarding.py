@@ -46,6 +46,8 @@ class MailchimpForwards(MailchimpApp, ForwardsEvents):
                 outcomes[place] = outcome_of(error)
         lanes = make_lanes([(place, [hash_email(email)]) for place, email in emails.items()])
         outcomes |= run_lanes(lanes, lambda place: self._forward(batch[place], emails[place]), Brake())
+        if emails:
+            self.line.rest()
         return [outcomes[place] for place in range(len(batch))]
 
     def _forward(self, item: OutboundItem, email: str) -> Outcome:

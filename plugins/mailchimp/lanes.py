@@ -19,14 +19,14 @@ BATCH_SECONDS = 25.0  # with one last slow call this stays below the time a work
 _MOST_FAILURES = 5  # in a row, after which Mailchimp is taken to be down
 
 Lane = Sequence[int]
-_NO_TIME = Outcome(OutcomeKind.RETRY, "The batch ran out of time before this one; it goes out with the next.", 1.0)
+NO_TIME = Outcome(OutcomeKind.RETRY, "The batch ran out of time before this one; it goes out with the next.", 1.0)
 
 
 class Brake:
     """What is known of Mailchimp's state during one batch; shared by its threads."""
 
-    def __init__(self) -> None:
-        self.until = time.monotonic() + BATCH_SECONDS
+    def __init__(self, seconds: float | None = None) -> None:
+        self.until = time.monotonic() + (BATCH_SECONDS if seconds is None else seconds)
         self._lock = threading.Lock()
         self._failures = 0
         self._stopped: Outcome | None = None
@@ -34,7 +34,7 @@ class Brake:
     def stopped(self) -> Outcome | None:
         """The answer for everything that has not been sent yet, once there is one."""
         if self._stopped is None and time.monotonic() > self.until:
-            return _NO_TIME
+            return NO_TIME
         return self._stopped
 
     def note(self, error: PluginError | None) -> None:

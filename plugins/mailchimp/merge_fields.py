@@ -34,8 +34,13 @@ class MergeField:
 
     @property
     def value_type(self) -> str:
-        """The product's value type that is nearest."""
+        """The product's value type that is nearest to what it takes."""
         return _VALUE_TYPES.get(self.type, "string")
+
+    @property
+    def source_type(self) -> str:
+        """The product's value type that is nearest to what it gives: a birthday has no year, so it is no date."""
+        return "string" if self.type == "birthday" else self.value_type
 
 
 def read_merge_fields(answer: Mapping[str, Any]) -> tuple[MergeField, ...]:

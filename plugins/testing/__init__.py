@@ -21,11 +21,18 @@ for _part in ("general", "importing", "retrieving", "exporting", "forwarding"):
 from plugins.testing.exporting import ExportingTests  # noqa: E402 - asserts are rewritten at import
 from plugins.testing.forwarding import ForwardingTests  # noqa: E402 - as above
 from plugins.testing.general import GeneralTests  # noqa: E402 - as above
-from plugins.testing.hooks import EXPORT_FIELDS, ReceivedEvent, SourceRow, in_batches, people  # noqa: E402 - as above
+from plugins.testing.hooks import (  # noqa: E402 - as above
+    EXPORT_FIELDS,
+    ReceivedEvent,
+    SourceNames,
+    SourceRow,
+    in_batches,
+    people,
+)
 from plugins.testing.importing import ImportingTests  # noqa: E402 - as above
 from plugins.testing.retrieving import RetrievingTests  # noqa: E402 - as above
 
-__all__ = ["EXPORT_FIELDS", "PluginContract", "ReceivedEvent", "SourceRow", "in_batches", "people"]
+__all__ = ["EXPORT_FIELDS", "PluginContract", "ReceivedEvent", "SourceNames", "SourceRow", "in_batches", "people"]
 
 
 class PluginContract(GeneralTests, ImportingTests, RetrievingTests, ExportingTests, ForwardingTests):

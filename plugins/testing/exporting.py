@@ -10,8 +10,7 @@ from typing import Any
 
 from plugins.base import ExportsProfiles, ReadsBack
 from plugins.contracts import Halt, OutcomeKind, ProfileExport, Retry, SyncMode, Target
-from plugins.testing.hooks import EXPORT_FIELDS, Hooks, in_batches, needs
-from plugins.testing.importing import STRANGE_NAMES
+from plugins.testing.hooks import EXPORT_FIELDS, STRANGE_NAMES, Hooks, in_batches, needs
 
 Payload = dict[str, Any]
 

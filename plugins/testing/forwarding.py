@@ -10,8 +10,7 @@ from typing import Any
 
 from plugins.base import ForwardsEvents
 from plugins.contracts import Halt, OutboundItem, Outcome, OutcomeKind, Retry
-from plugins.testing.hooks import START, Hooks, needs
-from plugins.testing.importing import STRANGE_NAMES
+from plugins.testing.hooks import START, STRANGE_NAMES, Hooks, needs
 
 PEOPLE = {"alice": 1, "bob": 2, "charlie": 3}
 

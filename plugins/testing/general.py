@@ -113,7 +113,7 @@ class GeneralTests(Hooks):
         for table in tables:
             assert {column.type for column in table.columns} <= VALUE_TYPES
         found = next(table for table in tables if table.name in (source.table, source.path))
-        assert {"id", "name"} <= {column.name for column in found.columns}
+        assert {self.source_names.id, self.source_names.name} <= {column.name for column in found.columns}
 
     @needs(GivesSamples, ImportsRecords)
     def test_a_sample_is_no_longer_than_asked_and_aligned_with_its_columns(self) -> None:
@@ -122,7 +122,7 @@ class GeneralTests(Hooks):
             sample = app.sample(source.table or source.path, limit=2)
         assert len(sample.rows) == 2
         assert all(len(row) == len(sample.columns) for row in sample.rows)
-        assert [str(row[sample.columns.index("id")]) for row in sample.rows] == ["1", "2"]
+        assert [str(row[sample.columns.index(self.source_names.id)]) for row in sample.rows] == ["1", "2"]
 
     @needs(GivesSamples, ImportsRecords)
     def test_a_sample_of_a_missing_table_says_so(self) -> None:

@@ -28,6 +28,19 @@ EXPORT_FIELDS: Mapping[str, str] = {
     "vip": "boolean",
 }
 
+STRANGE_NAMES = [
+    "Zoë Ünïcode-日本語 👩‍👩‍👧",
+    "O'Brien; drop table users; --",
+    '"quoted", with comma; and\ttab',
+    "two\nlines\r\nthree",
+    "100 % {{profile.email}} %s ? :name",
+    "back\\slash\\",
+    "=1+1",
+    " spaces around ",
+    "x" * 200_000,
+    None,
+]
+
 START = datetime(2024, 2, 29, 23, 59, 59, 999_998, tzinfo=UTC)
 
 
@@ -38,6 +51,17 @@ class SourceRow:
     id: int
     changed_at: datetime  # UTC, to the microsecond
     name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNames:
+    """What the tool calls the columns of a `SourceRow`, and by which of them a rule finds a profile's row."""
+
+    id: str = "id"
+    name: str = "name"
+    key_column: str = "id"
+    key: str = "user_id"  # the property that it matches
+    key_type: str = "integer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +89,11 @@ def in_batches(app: Any, target: Target, batch: Sequence[ProfileExport]) -> list
     ]
 
 
-def needs(*capabilities: type, hook: str = "") -> Callable[[Test], Test]:
-    """Inherit the test only with these capabilities, and with the optional hook overridden."""
+def needs(*capabilities: type, hook: str = "", flag: str = "") -> Callable[[Test], Test]:
+    """Inherit the test only with these capabilities, with the optional hook overridden, and with the flag set."""
 
     def mark(test: Test) -> Test:
-        test.needs = (capabilities, hook)  # type: ignore[attr-defined]  # a note on the function
+        test.needs = (capabilities, hook, flag)  # type: ignore[attr-defined]  # a note on the function
         return test
 
     return mark
@@ -79,7 +103,9 @@ class Hooks:
     """Override the first two, and those of the App type's capabilities."""
 
     app_type: ClassVar[type[App]]
-    longest_text: ClassVar[int] = 1_000_000  # characters that a text of the destination may have
+    longest_text: ClassVar[int] = 1_000_000  # characters that a text of the tool may have
+    source_names: ClassVar[SourceNames] = SourceNames()
+    calculates: ClassVar[bool] = True  # whether rules may add rows up, choose them by filters, find them by any column
     tmp_path: Path
 
     @pytest.fixture(autouse=True)
@@ -105,9 +131,14 @@ class Hooks:
     def fill_source(self, rows: Sequence[SourceRow]) -> RecordSource:
         """Let the tool hold exactly `rows`, and say how to read them. Called again, it replaces what was there.
 
-        Tools without a changed column leave it out of the source. `name` may be 200,000 characters long.
+        Tools without a changed column leave it out of the source. `name` may be as long as `longest_text`. A tool that
+        has columns of its own says in `source_names` which of them hold `id` and `name`.
         """
         raise NotImplementedError
+
+    def key_of(self, id_: int) -> Any:
+        """What the row of this id holds in the column by which rules find it."""
+        return id_
 
     def missing_source(self) -> RecordSource:
         """A source that does not exist."""
@@ -163,6 +194,10 @@ class Hooks:
 
     # ------------------------------------------------------------ for the tests themselves
 
+    def strange_names(self) -> list[str | None]:
+        """The odd values that the tool can hold."""
+        return [name for name in STRANGE_NAMES if name is None or len(name) <= self.longest_text]
+
     def connect(self) -> Any:
         """A new instance with the working options; typed loosely, since tests ask for its capabilities."""
         return self.app_type(self.working_options())
@@ -176,9 +211,9 @@ class Hooks:
     def leave_out_what_does_not_apply(cls) -> None:
         """Take away the tests of capabilities and hooks that this test class has not got."""
         for name in dir(cls):
-            capabilities, hook = getattr(getattr(cls, name), "needs", ((), ""))
+            capabilities, hook, flag = getattr(getattr(cls, name), "needs", ((), "", ""))
             lacks = any(not issubclass(cls.app_type, capability) for capability in capabilities)
-            if lacks or (hook and getattr(cls, hook) is getattr(Hooks, hook)):
+            if lacks or (flag and not getattr(cls, flag)) or (hook and getattr(cls, hook) is getattr(Hooks, hook)):
                 setattr(cls, name, None)  # pytest passes over what cannot be called
 
     def use(self, app: Any) -> None:

@@ -14,24 +14,11 @@ import pytest
 
 from plugins.base import ImportsRecords
 from plugins.contracts import Halt, Mark, RecordSource, Reject, Retry
-from plugins.testing.hooks import START, Hooks, SourceRow, needs, people
-
-STRANGE_NAMES = [
-    "Zoë Ünïcode-日本語 👩‍👩‍👧",
-    "O'Brien; drop table users; --",
-    '"quoted", with comma; and\ttab',
-    "two\nlines\r\nthree",
-    "100 % {{profile.email}} %s ? :name",
-    "back\\slash\\",
-    "=1+1",
-    " spaces around ",
-    "x" * 200_000,
-    None,
-]
+from plugins.testing.hooks import START, Hooks, SourceNames, SourceRow, needs, people
 
 
 def read_all(
-    app: Any, source: RecordSource, *, limit: int, after: Mark | None = None
+    app: Any, source: RecordSource, names: SourceNames, *, limit: int, after: Mark | None = None
 ) -> tuple[list[tuple[str, str]], Mark]:
     """All (id, name) behind `after` as text, page by page, and the last mark."""
     seen: list[tuple[str, str]] = []
@@ -42,16 +29,16 @@ def read_all(
         if source.changed_column:
             assert len(page.changed) == len(page.rows)
         assert not page.rejected
-        seen += of_rows(page.columns, page.rows)
+        seen += of_rows(page.columns, page.rows, names)
         assert page.rows or not page.more, "an empty page with more behind it"
         after = page.mark
         if not page.more:
             return seen, after
 
 
-def of_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[str, str]]:
+def of_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], names: SourceNames) -> list[tuple[str, str]]:
     """The (id, name) of rows as text; null and empty are the same, since files cannot tell them apart."""
-    id_, name = columns.index("id"), columns.index("name")
+    id_, name = columns.index(names.id), columns.index(names.name)
     return [(str(row[id_]), "" if row[name] is None else str(row[name])) for row in rows]
 
 
@@ -68,7 +55,7 @@ class ImportingTests(Hooks):
         rows = people(14)
         source = self.fill_source(rows)
         with self.connect() as app:
-            seen, _ = read_all(app, source, limit=limit)
+            seen, _ = read_all(app, source, self.source_names, limit=limit)
         assert seen == expected(rows)
 
     @needs(ImportsRecords)
@@ -77,7 +64,7 @@ class ImportingTests(Hooks):
         rows = people(13, same_time=5)
         source = self.fill_source(rows)
         with self.connect() as app:
-            seen, _ = read_all(app, source, limit=limit)
+            seen, _ = read_all(app, source, self.source_names, limit=limit)
         assert seen == expected(rows)
 
     @needs(ImportsRecords)
@@ -89,7 +76,7 @@ class ImportingTests(Hooks):
         for _ in range(5):
             with self.connect() as app:
                 page = app.read_page(source, after=mark, limit=2)
-            seen += of_rows(page.columns, page.rows)
+            seen += of_rows(page.columns, page.rows, self.source_names)
             mark = Mark(**json.loads(json.dumps(asdict(page.mark))))
         assert seen == expected(rows)
         assert not page.more
@@ -99,11 +86,11 @@ class ImportingTests(Hooks):
         rows = people(4)
         source = self.fill_source(rows[:3])
         with self.connect() as app:
-            _, mark = read_all(app, source, limit=10)
-            assert read_all(app, source, limit=10, after=mark) == ([], mark)
+            _, mark = read_all(app, source, self.source_names, limit=10)
+            assert read_all(app, source, self.source_names, limit=10, after=mark) == ([], mark)
         source = self.fill_source(rows)
         with self.connect() as app:
-            assert read_all(app, source, limit=10, after=mark)[0] == expected(rows[3:])
+            assert read_all(app, source, self.source_names, limit=10, after=mark)[0] == expected(rows[3:])
 
     @needs(ImportsRecords)
     def test_an_empty_source_is_an_empty_page_from_which_reading_can_go_on(self) -> None:
@@ -114,14 +101,14 @@ class ImportingTests(Hooks):
         rows = people(2)
         source = self.fill_source(rows)
         with self.connect() as app:
-            assert read_all(app, source, limit=10, after=page.mark)[0] == expected(rows)
+            assert read_all(app, source, self.source_names, limit=10, after=page.mark)[0] == expected(rows)
 
     @needs(ImportsRecords)
     def test_strange_and_huge_values_come_as_they_are(self) -> None:
-        rows = [SourceRow(place, START, name) for place, name in enumerate(STRANGE_NAMES, start=1)]
+        rows = [SourceRow(place, START, name) for place, name in enumerate(self.strange_names(), start=1)]
         source = self.fill_source(rows)
         with self.connect() as app:
-            seen, _ = read_all(app, source, limit=4)
+            seen, _ = read_all(app, source, self.source_names, limit=4)
         assert seen == expected(rows)
 
     @needs(ImportsRecords)
@@ -141,8 +128,8 @@ class ImportingTests(Hooks):
         rows = [SourceRow(place, START + timedelta(minutes=5 * place), "x") for place in range(1, 7)]
         source = self.fill_source(rows)
         with self.connect() as app:
-            _, mark = read_all(app, source, limit=10)
-            seen, _ = read_all(app, source, limit=10, after=app.rewind(mark, lookback=600))
+            _, mark = read_all(app, source, self.source_names, limit=10)
+            seen, _ = read_all(app, source, self.source_names, limit=10, after=app.rewind(mark, lookback=600))
         assert seen == (expected(rows[3:]) if source.changed_column else [])
 
     @needs(ImportsRecords)
@@ -157,11 +144,11 @@ class ImportingTests(Hooks):
         source = self.fill_source(rows)
         with self.connect() as app:
             page = app.read_page(source, after=None, limit=2)
-            seen = of_rows(page.columns, page.rows)
+            seen = of_rows(page.columns, page.rows, self.source_names)
             self.cut_connection(app)
             try:
-                rest, _ = read_all(app, source, limit=1, after=page.mark)
+                rest, _ = read_all(app, source, self.source_names, limit=1, after=page.mark)
             except Retry:
                 app.close()
-                rest, _ = read_all(self.connect(), source, limit=1, after=page.mark)
+                rest, _ = read_all(self.connect(), source, self.source_names, limit=1, after=page.mark)
         assert seen + rest == expected(rows)

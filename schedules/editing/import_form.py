@@ -86,7 +86,8 @@ class ImportForm(RhythmFields):
         set_choices(self, "way", [(way, WAYS[way]) for way in ways])
         self.fields["way"].initial = ways[0]
         for way in ("table", "path"):
-            set_choices(self, way, [("", "Choose…"), *((name, name) for name in self._names(way))])
+            titled = [(name, source.titles.get(name, name)) for name in self._names(way)]
+            set_choices(self, way, [("", "Choose…"), *titled])
         named = [(column, column) for column in self.columns]
         set_choices(self, "id_column", [("", "Choose…"), *named])
         set_choices(self, "changed_column", [("", "None: read all rows each time"), *named])
@@ -133,7 +134,7 @@ class ImportForm(RhythmFields):
         source = given[way]
         kept = {key: value for key, value in options.items() if key not in _SHAPED}
         fields = {column: given[f"feeds-{index}"] for index, column in enumerate(self.columns)}
-        what = source if way != "query" else "query"
+        what = self.source.titles.get(source, source) if way != "query" else "query"
         return ScheduleData(
             direction=Direction.IMPORT.value,
             name=given["name"] or f"{self.app.name}: {what}",

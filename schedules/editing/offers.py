@@ -15,7 +15,7 @@ from core.lib.names import fold_name
 from plugins import registry
 from plugins.base import App as Plugin
 from plugins.base import ExportsProfiles, GivesSamples, ImportsRecords, RetrievesProperties
-from plugins.contracts import Column, Field, Option, PluginError, Sample, Table
+from plugins.contracts import Field, Option, PluginError
 from schedules.models import Direction
 
 SHOWN_ROWS = 5
@@ -35,6 +35,7 @@ class Readable:
     rows: Sequence[Sequence[Any]] = ()
     primary_key: Sequence[str] = ()
     problem: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)  # what people choose the names by
 
     def examples(self, column: str) -> list[Any]:
         """The first values of a column."""
@@ -94,21 +95,31 @@ def find_apps(direction: str) -> list[App]:
 
 def read_source(app: App, options: Mapping[str, Any]) -> Readable:
     """What can be read of an App, and of the table, query or path in `options` its columns and first rows."""
-    ways, names = ways_to_read(app), list[str]()
+    ways, names, titles = ways_to_read(app), list[str](), dict[str, str]()
     try:
         with connect(app.pk) as connected:
             tables = list(cast("GivesSamples", connected).tables()) if isinstance(connected, GivesSamples) else []
-            names = [table.name for table in tables]
+            titles = {table.name: table.title for table in tables}
+            names = list(titles)
             if query := options.get("query"):
                 sample = cast("GivesSamples", connected).sample_query(query, limit=SHOWN_ROWS)
-                return Readable(ways, names, sample.columns, {}, sample.rows)
+                return Readable(ways, names, sample.columns, {}, sample.rows, titles=titles)
             name = options.get("table") or options.get("path")
             if not name:
-                return Readable(ways, names)
+                return Readable(ways, names, titles=titles)
             sample = cast("GivesSamples", connected).sample(name, limit=SHOWN_ROWS)
     except PluginError as error:
-        return Readable(ways, names, problem=error.reason)
-    return _of_table(ways, names, sample, next((table for table in tables if table.name == name), None))
+        return Readable(ways, names, problem=error.reason, titles=titles)
+    table = next((table for table in tables if table.name == name), None)
+    return Readable(
+        ways=ways,
+        names=names,
+        columns=sample.columns,
+        types={column.name: column.type for column in (table.columns if table else ())},
+        rows=sample.rows,
+        primary_key=table.primary_key if table else (),
+        titles=titles,
+    )
 
 
 def read_target(app: App, options: Mapping[str, Any]) -> Writable:
@@ -132,15 +143,3 @@ def read_target(app: App, options: Mapping[str, Any]) -> Writable:
             return Writable(wanted, modes, names, fields, choices)
     except PluginError as error:
         return Writable(wanted, modes, names, choices=choices, problem=error.reason)
-
-
-def _of_table(ways: Sequence[str], names: Sequence[str], sample: Sample, table: Table | None) -> Readable:
-    described: Sequence[Column] = table.columns if table else ()
-    return Readable(
-        ways=ways,
-        names=names,
-        columns=sample.columns,
-        types={column.name: column.type for column in described},
-        rows=sample.rows,
-        primary_key=table.primary_key if table else (),
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -19,7 +20,7 @@ from core.lib.errors import InvalidInput, NotFound, Refused
 from core.lib.secrets import MASK, UnreadableSecrets
 from plugins.contracts import Halt, TestResult
 from tests.accounts.factories import make_bob
-from tests.apps_connectors.factories import PASSWORD, Diary, make_app
+from tests.apps_connectors.factories import PASSWORD, Diarist, Diary, make_app
 from tests.factories import make_rule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("diary")]
@@ -221,3 +222,14 @@ def test_a_private_host_is_refused_unless_the_installation_allows_it(settings: A
 def test_a_public_host_needs_no_permission(settings: Any) -> None:
     settings.GROUPAROO_ALLOW_PRIVATE_HOSTS = False
     assert make_app(host="8.8.8.8").options["host"] == "8.8.8.8"
+
+
+def test_no_more_calls_at_once_than_the_tool_takes(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Diarist, "spec", replace(Diarist.spec, parallel_calls=1, most_parallel_calls=1))
+    app = make_app()
+    assert app.parallel_calls == 1
+    with pytest.raises(InvalidInput, match="takes one caller at a time"):
+        apps_store.update_app(app.pk, parallel_calls=2, actor=SYSTEM)
+    monkeypatch.setattr(Diarist, "spec", replace(Diarist.spec, most_parallel_calls=64))
+    with pytest.raises(InvalidInput, match="between 1 and 64"):
+        apps_store.update_app(app.pk, parallel_calls=65, actor=SYSTEM)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.utils import timezone
 
 from apps_connectors import apps_store, connections
+from apps_connectors.models import AppSlot
+from apps_connectors.slots import slot
 from core.accounts.actors import SYSTEM
 from core.lib.secrets import MASK
 from plugins.base import GivesSamples, ImportsRecords
@@ -124,3 +129,43 @@ def test_a_deleted_app_and_a_plugin_that_is_gone_halt(diary: Diary, monkeypatch:
     type(app).objects.filter(pk=app.pk).update(type="carrier_pigeon")
     with pytest.raises(Halt, match="carrier_pigeon"):
         ask(app.pk)
+
+
+# ---------------------------------------------------------------- whose turn it is
+
+
+@pytest.fixture
+def counts_readers(diary: Diary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin counts its readers, and takes one of them at a time."""
+    monkeypatch.setattr(Diarist, "spec", replace(Diarist.spec, parallel_calls=1, reads_in_turn=True))
+
+
+@pytest.mark.usefixtures("counts_readers")
+def test_a_reader_holds_a_slot_where_the_tool_counts_its_readers() -> None:
+    app = make_app()
+    with connections.connect(app.pk, reading=True), slot(app.pk) as is_free:
+        assert not is_free
+    with slot(app.pk) as is_free:
+        assert is_free
+    with connections.connect(app.pk), slot(app.pk) as is_free:
+        assert is_free, "who does not read for long is not counted"
+
+
+@pytest.mark.usefixtures("counts_readers")
+def test_a_reader_waits_for_a_slot_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app()
+    with slot(app.pk):
+        monkeypatch.setattr(connections, "_TURN_SECONDS", 0.1)
+        with pytest.raises(Retry, match="in use") as caught, connections.connect(app.pk, reading=True):
+            raise AssertionError("it has no slot")
+        assert caught.value.after == 1.0
+        AppSlot.objects.update(lease_until=timezone.now() + timedelta(seconds=0.3))  # its holder has died
+        monkeypatch.setattr(connections, "_TURN_SECONDS", 20.0)
+        with connections.connect(app.pk, reading=True) as connected:
+            assert isinstance(connected, Diarist)
+
+
+def test_other_tools_are_read_without_a_slot(diary: Diary) -> None:
+    app = make_app()
+    with slot(app.pk), slot(app.pk), connections.connect(app.pk, reading=True) as connected:
+        assert isinstance(connected, Diarist)

@@ -81,6 +81,7 @@ NOT_AN_APP = "shelf"
         (shelf(categories=()), "no categories"),
         (shelf(parallel_calls=0), "no calls"),
         (shelf(parallel_calls="many"), "no calls"),
+        (shelf(parallel_calls=4, most_parallel_calls=3), "more calls than the most"),
         (shelf(key=7), "no key"),
         (shelf(label=" "), "no label"),
         (shelf(label=b"Shelf"), "no label"),

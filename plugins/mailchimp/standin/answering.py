@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from plugins.mailchimp.changes import hash_email
 from plugins.mailchimp.standin import rules
-from plugins.mailchimp.standin.operations import BODIES
+from plugins.mailchimp.standin.operations import BODIES, QUERIES
 from plugins.mailchimp.standin.rules import Refusal, invalid
 from plugins.mailchimp.standin.store import Store, now
 
@@ -81,11 +82,32 @@ def answer(store: Store, method: str, path: str, query: Mapping[str, str], body:
             continue
         if operation in BODIES:
             rules.check_body(operation, body)
+        if operation in QUERIES:
+            rules.check_query(operation, query)
         with store.transaction():
-            return act(Request(store, found.groupdict(), query, body))
+            status, document = act(Request(store, found.groupdict(), query, body))
+        return status, _only(query.get("fields", ""), document)
     if known:
         raise Refusal(405, "Method Not Allowed", "The requested method and resource are not compatible.")
     raise _missing()
+
+
+def _only(fields: str, document: Any) -> Any:
+    """The part of a document that was asked for: names with dots, also into the items of a list. All without any."""
+    if not fields or not isinstance(document, dict):
+        return document
+    shown: dict[str, Any] = {}
+    wanted: dict[str, list[str]] = {}
+    for field in fields.split(","):
+        name, _, rest = field.partition(".")
+        wanted.setdefault(name, []).append(rest)
+    for name, below in wanted.items():
+        if name not in document:
+            continue
+        inner, deeper = document[name], "" if "" in below else ",".join(below)
+        items = [_only(deeper, item) for item in inner] if isinstance(inner, list) else None
+        shown[name] = _only(deeper, inner) if items is None else items
+    return shown
 
 
 # ---------------------------------------------------------------- the account and its audiences
@@ -145,10 +167,24 @@ def _add_merge_field(request: Request) -> Answer:
 def _get_members(request: Request) -> Answer:
     request.merge_fields()
     count, offset = request.page
-    status, since = request.query.get("status", ""), request.query.get("since_last_changed", "")
-    found, total = request.store.members(request.list_id, status=status, since=since, limit=count, offset=offset)
+    query = request.query
+    found, total = request.store.members(
+        request.list_id,
+        status=query.get("status", ""),
+        since=_as_stored(query.get("since_last_changed", "")),
+        before=_as_stored(query.get("before_last_changed", "")),
+        sort=query.get("sort_field", ""),
+        descending=query.get("sort_dir") == "DESC",
+        limit=count,
+        offset=offset,
+    )
     shown = [_show(request, member) for member in found]
     return 200, {"members": shown, "list_id": request.list_id, "total_items": total}
+
+
+def _as_stored(text: str) -> str:
+    """A time of a query as the store writes it."""
+    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds") if text else ""
 
 
 def _get_member(request: Request) -> Answer:
@@ -212,6 +248,7 @@ def _write(
     member: dict[str, Any] = dict(found) if found else {}
     member |= {"email": email, "hash": hash_, "status": status}
     member["merge_fields"] = {**(found["merge_fields"] if found else {}), **values}
+    member["vip"] = given.get("vip", member.get("vip", False))
     request.store.save_member(request.list_id, found["hash"] if found else hash_, member)
     return request.store.member(request.list_id, hash_) or member
 
@@ -279,6 +316,8 @@ def _show(request: Request, member: Mapping[str, Any]) -> dict[str, Any]:
         "merge_fields": {field["tag"]: values.get(field["tag"], "") for field in request.merge_fields()},
         "last_changed": member.get("last_changed") or now(),
         "timestamp_opt": member.get("joined") or now(),
+        "member_rating": 2,
+        "vip": bool(member.get("vip")),
         "tags_count": len(tags),
         "tags": [{"id": tag["id"], "name": tag["name"]} for tag in tags[:_MOST_TAGS]],
         "list_id": request.list_id,
@@ -297,8 +336,11 @@ def _get_tags(request: Request) -> Answer:
 
 def _post_tags(request: Request) -> Answer:
     member = request.member()
+    is_syncing = bool(request.body.get("is_syncing"))
     for tag in request.body["tags"]:
-        request.store.set_tag(request.list_id, member["hash"], tag["name"], active=tag["status"] == "active")
+        active = tag["status"] == "active"
+        request.store.set_tag(request.list_id, member["hash"], tag["name"], active=active, is_syncing=is_syncing)
+    request.store.touch(request.list_id, member["hash"])
     return 204, None
 
 

@@ -6,7 +6,7 @@ The facts (names, types, enumerations, what is required) are those of Mailchimp'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -58,6 +58,8 @@ _MEMBER = _object(
     merge_fields={"type": "object"},
     last_changed=_TIME,
     timestamp_opt=_TIME,
+    member_rating=_COUNT,
+    vip=_FLAG,
     tags_count=_COUNT,
     tags=_list(_object(id=_COUNT, name=_TEXT)),
     list_id=_TEXT,
@@ -79,6 +81,22 @@ _BULK_ERROR = _object(
     field=_TEXT,
     field_message=_TEXT,
 )
+
+_SORTS = ("timestamp_opt", "timestamp_signup", "last_changed")
+QUERIES: Mapping[str, Mapping[str, Sequence[str]]] = {  # the parameters of an operation; of some every value there is
+    "GET /lists/{list_id}/members": {
+        "fields": (), "exclude_fields": (), "count": (), "offset": (), "email_type": (),
+        "status": (*STATUSES, "archived"),
+        "since_timestamp_opt": (), "before_timestamp_opt": (), "since_last_changed": (), "before_last_changed": (),
+        "unique_email_id": (), "vip_only": (), "interest_category_id": (), "interest_ids": (),
+        "interest_match": ("any", "all", "none"), "sort_field": _SORTS, "sort_dir": ("ASC", "DESC"),
+        "since_last_campaign": (), "unsubscribed_since": (),
+    },
+    "GET /lists/{list_id}/members/{subscriber_hash}": {"fields": (), "exclude_fields": ()},
+    "GET /lists/{list_id}/members/{subscriber_hash}/tags": {
+        "fields": (), "exclude_fields": (), "count": (), "offset": ()
+    },
+}  # fmt: skip
 
 BODIES: Mapping[str, Schema] = {
     "POST /lists/{list_id}": _object(

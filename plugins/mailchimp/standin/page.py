@@ -84,7 +84,7 @@ def _navigation(lists: list[Mapping[str, Any]], chosen: Mapping[str, Any] | None
 
 def _members(store: Store, chosen: Mapping[str, Any], query: Mapping[str, str]) -> str:
     asked = query.get("email", "").strip()
-    members, total = store.members(chosen["id"], newest_first=True, limit=_SHOWN)
+    members, total = store.members(chosen["id"], sort="last_changed", descending=True, limit=_SHOWN)
     _, archived = store.members(chosen["id"], status="archived", limit=0)
     if asked:
         found = store.member(chosen["id"], asked)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from jsonschema import Draft4Validator, FormatChecker
 
-from plugins.mailchimp.standin.operations import BODIES, Schema
+from plugins.mailchimp.standin.operations import BODIES, QUERIES, Schema
 
 _DOCS = "https://mailchimp.com/developer/marketing/docs/errors/"
 _EMAIL = re.compile(r"[^@\s\"(),:;<>\[\\\]]{1,64}@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", re.IGNORECASE).fullmatch
@@ -61,6 +61,29 @@ def check_body(operation: str, body: Any) -> None:
     ]
     if errors:
         raise invalid(errors[:20])
+
+
+def check_query(operation: str, query: Mapping[str, str]) -> None:
+    """Raise `Refusal` for a parameter that the operation does not have, or a value that the parameter does not take."""
+    known = QUERIES[operation]
+    errors = [(name, "There is no such parameter.") for name in query if name not in known]
+    errors += [
+        (name, f"Value must be one of: {', '.join(known[name])}.")
+        for name, value in query.items()
+        if known.get(name) and value not in known[name]
+    ]
+    for name in ("since_last_changed", "before_last_changed"):
+        if query.get(name) and not _can_be_time(query[name]):
+            errors.append((name, "Please enter a date in ISO 8601 time format."))
+    if errors:
+        raise invalid(errors)
+
+
+def _can_be_time(text: str) -> bool:
+    try:
+        return bool(datetime.fromisoformat(text).tzinfo)
+    except ValueError:
+        return False
 
 
 def _shorten(message: str) -> str:

@@ -1,7 +1,8 @@
 """What the stand-in remembers: one SQLite file. Every request is one transaction, committed before it is answered.
 
 The only module that reads or writes that file. Tables: `list` (with its merge fields), `member`, `tag` (names are
-known without regard to case), `member_tag`, `event`, and `forgotten` (addresses that were deleted for good).
+known without regard to case), `member_tag`, `tag_change` (every tag that a call gave or took, as it came), `event`, and
+`forgotten` (addresses that were deleted for good). `member.last_changed` is in whole seconds, as Mailchimp's is.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _TABLES = """
 create table if not exists list (id text primary key, name text not null, merge_fields text not null);
@@ -26,11 +27,23 @@ create table if not exists tag (
     id integer primary key, list_id text not null, name text not null collate nocase, unique (list_id, name));
 create table if not exists member_tag (
     list_id text, hash text, tag_id integer references tag, added text not null, primary key (list_id, hash, tag_id));
+create table if not exists tag_change (
+    id integer primary key, list_id text not null, hash text not null, name text not null, active integer not null,
+    is_syncing integer not null);
 create table if not exists event (
     id integer primary key, list_id text not null, hash text not null, received_at text not null, body text not null);
 create index if not exists event_member on event (list_id, hash);
 create table if not exists forgotten (list_id text, hash text, primary key (list_id, hash));
 """
+
+_ADDED_LATER = ("alter table member add column vip integer not null default 0",)
+_ORDERS = {  # what members can be sorted by, with an order of its own among equals
+    "": "hash",
+    "last_changed": "last_changed {}, hash",
+    "timestamp_opt": "joined {}, hash",
+    "timestamp_signup": "joined {}, hash",
+}
+_END_OF_TIME = "9999"
 
 Row = Mapping[str, Any]
 
@@ -45,6 +58,9 @@ class Store:
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = normal")
         self._connection.executescript(_TABLES)
+        for statement in _ADDED_LATER:
+            with suppress(sqlite3.OperationalError):  # it was added before
+                self._connection.execute(statement)
 
     def close(self) -> None:
         """Close the file."""
@@ -91,7 +107,7 @@ class Store:
 
     def delete_list(self, list_id: str) -> None:
         """Take an audience away with everything in it."""
-        for table in ("member", "member_tag", "event", "forgotten"):
+        for table in ("member", "member_tag", "tag_change", "event", "forgotten"):
             self._run(f"delete from {table} where list_id = ?", list_id)
         self._run("delete from list where id = ?", list_id)
 
@@ -110,25 +126,28 @@ class Store:
         *,
         status: str = "",
         since: str = "",
-        newest_first: bool = False,
+        before: str = "",
+        sort: str = "",
+        descending: bool = False,
         limit: int,
         offset: int = 0,
     ) -> tuple[list[dict[str, Any]], int]:
-        """A page of members, archived ones only when asked for; and how many there are."""
-        where = "list_id = ? and " + ("status = ?" if status else "status <> ?") + " and last_changed > ?"
-        values = (list_id, status or "archived", since)
-        order = "last_changed desc, hash" if newest_first else "last_changed, hash"
+        """A page of members, archived ones only when asked for; and how many there are. `since` and `before` are times
+        of the last change, themselves not among them."""
+        where = f"list_id = ? and status {'=' if status else '<>'} ? and last_changed > ? and last_changed < ?"
+        values = (list_id, status or "archived", since, before or _END_OF_TIME)
+        order = _ORDERS[sort].format("desc" if descending else "asc")
         rows = self._run(
             f"select * from member where {where} order by {order} limit ? offset ?", *values, limit, offset
         )
         total = self._run(f"select count(*) as total from member where {where}", *values)
         return [_read_member(row) for row in rows], int(total[0]["total"])
 
-    def save_member(self, list_id: str, old_hash: str, member: Row) -> None:
-        """Write a member, whose hash may be another one than before."""
+    def save_member(self, list_id: str, old_hash: str, member: Row, *, changed: str = "") -> None:
+        """Write a member, whose hash may be another one than before; as changed now, or when a test says."""
         self._run("delete from member where list_id = ? and hash = ?", list_id, old_hash)
         self._run(
-            "insert or replace into member values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert or replace into member values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             list_id,
             member["hash"],
             member["email"],
@@ -136,18 +155,19 @@ class Store:
             member.get("was", ""),
             member.get("reason", ""),
             json.dumps(member["merge_fields"]),
-            now(),
-            member.get("joined") or now(),
+            changed or now("seconds"),
+            member.get("joined") or now("seconds"),
+            bool(member.get("vip")),
         )
         if member["hash"] != old_hash:
-            for table in ("member_tag", "event"):
+            for table in ("member_tag", "tag_change", "event"):
                 self._run(
                     f"update {table} set hash = ? where list_id = ? and hash = ?", member["hash"], list_id, old_hash
                 )
 
     def forget(self, list_id: str, hash_: str) -> None:
         """Delete a member for good."""
-        for table in ("member", "member_tag", "event"):
+        for table in ("member", "member_tag", "tag_change", "event"):
             self._run(f"delete from {table} where list_id = ? and hash = ?", list_id, hash_)
         self._run("insert or ignore into forgotten values (?, ?)", list_id, hash_)
 
@@ -176,8 +196,10 @@ class Store:
             beginning,
         )
 
-    def set_tag(self, list_id: str, hash_: str, name: str, *, active: bool) -> None:
+    def set_tag(self, list_id: str, hash_: str, name: str, *, active: bool, is_syncing: bool = False) -> None:
         """Give a member a tag, which is made when nobody has had it yet, or take it away."""
+        change = (list_id, hash_, name, active, is_syncing)
+        self._run("insert into tag_change (list_id, hash, name, active, is_syncing) values (?, ?, ?, ?, ?)", *change)
         if active:
             self._run("insert or ignore into tag (list_id, name) values (?, ?)", list_id, name)
             self._run(
@@ -190,6 +212,18 @@ class Store:
                 " and tag_id in (select id from tag where list_id = ? and name = ?)",
                 *(list_id, hash_, list_id, name),
             )
+
+    def tag_changes(self, list_id: str) -> list[Row]:
+        """Every tag that was given or taken, in order: the member's address, the tag, and how it came."""
+        return self._run(
+            "select m.email, c.name, c.active, c.is_syncing from tag_change c"
+            " left join member m on m.list_id = c.list_id and m.hash = c.hash where c.list_id = ? order by c.id",
+            list_id,
+        )
+
+    def touch(self, list_id: str, hash_: str) -> None:
+        """A member was changed just now."""
+        self._run("update member set last_changed = ? where list_id = ? and hash = ?", now("seconds"), list_id, hash_)
 
     def add_event(self, list_id: str, hash_: str, body: Row) -> None:
         """Keep an event as it came."""
@@ -214,10 +248,10 @@ class Store:
         return int(self._run("select count(*) as total from event where list_id = ?", list_id)[0]["total"])
 
 
-def now() -> str:
-    """The time as Mailchimp writes it, but to the microsecond, so that order can be seen."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+def now(timespec: Literal["seconds", "microseconds"] = "microseconds") -> str:
+    """The time as Mailchimp writes it, which is in seconds; to the microsecond where order is to be seen."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
 
 
 def _read_member(row: Row) -> dict[str, Any]:
-    return {**row, "merge_fields": json.loads(row["merge_fields"])}
+    return {**row, "vip": bool(row["vip"]), "merge_fields": json.loads(row["merge_fields"])}

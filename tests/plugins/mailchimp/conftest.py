@@ -29,8 +29,8 @@ def options_for(standin: Standin, **more: Any) -> dict[str, Any]:
 def standin(tmp_path: Path) -> Iterator[Standin]:
     with run_standin(tmp_path / "mailchimp.sqlite") as running:
         fields = merge_fields(
-            NAME="text", SPENT="number", VISITS="number", SINCE="text", VIP="text", FNAME="text", JOINED="date",
-            BIRTHDAY="birthday", PHONE="phone:US", MOBILE="phone", ZIP="zip", HOME="address", SITE="url",
+            ID="text", NAME="text", SPENT="number", VISITS="number", SINCE="text", VIP="text", FNAME="text",
+            JOINED="date", BIRTHDAY="birthday", PHONE="phone:US", MOBILE="phone", ZIP="zip", HOME="address", SITE="url",
         )  # fmt: skip
         running.store.add_list(LIST, "Newsletter", fields)
         yield running

@@ -61,10 +61,10 @@ def tags(standin: Standin, email: str) -> list[str]:
     return [tag["name"] for tag in standin.store.tags(LIST, hash_email(email))]
 
 
-def put_member(standin: Standin, email: str, *, status: str = "subscribed", **more: Any) -> None:
-    """Let the audience hold a member, as if by someone else's hand."""
+def put_member(standin: Standin, email: str, *, status: str = "subscribed", changed: str = "", **more: Any) -> None:
+    """Let the audience hold a member, as if by someone else's hand; changed just now or when it says."""
     member = {"email": email, "hash": hash_email(email), "status": status, "merge_fields": {}, **more}
-    standin.store.save_member(LIST, member["hash"], member)
+    standin.store.save_member(LIST, member["hash"], member, changed=changed)
 
 
 def calls(standin: Standin, kind: str = "") -> list[str]:

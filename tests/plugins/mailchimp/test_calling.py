@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from plugins.contracts import ACCEPTED, Halt, OutcomeKind, Retry
+from plugins.contracts import ACCEPTED, ColumnAsk, Halt, OutcomeKind, RecordSource, Retry
 from plugins.mailchimp import calling
 from plugins.mailchimp.standin.server import Misbehaviour, Standin
 from tests.plugins.mailchimp.conftest import LIST, LocalMailchimp, options_for
@@ -48,7 +48,7 @@ def test_a_wrong_key_halts(standin: Standin) -> None:
         send(app, person("Alice"))
 
 
-@pytest.mark.parametrize("kind", ["throttle", "bare403", "error", "blocked"])
+@pytest.mark.parametrize("kind", ["throttle", "bare429", "bare403", "error", "blocked"])
 def test_the_time_that_mailchimp_asks_for_is_kept(standin: Standin, mailchimp: LocalMailchimp, kind: str) -> None:
     mailchimp.merge_fields(LIST)
     standin.expect(Misbehaviour(kind, after=7))
@@ -128,6 +128,21 @@ def test_a_batch_ends_when_its_time_is_over(
     outcome = send(mailchimp, person("Alice"))
     assert (outcome.kind, outcome.after) == (RETRY, 1.0)
     assert "ran out of time" in outcome.reason
+
+
+def test_no_connection_stays_open_between_two_batches(standin: Standin, mailchimp: LocalMailchimp) -> None:
+    adapter: Any = mailchimp.line._client.session.get_adapter(standin.url)
+    pools = adapter.poolmanager.pools
+    source = RecordSource(table=LIST)
+    for act in (
+        lambda: export(mailchimp, *[change(None, payload) for payload in people(30)]),
+        lambda: mailchimp.read_page(source, after=None, limit=5),
+        lambda: mailchimp.retrieve([ColumnAsk("a", LIST, "status", "email_address", "a", "email")], [{"a": "a@b.de"}]),
+    ):
+        assert mailchimp.test().ok
+        assert len(pools) == 1
+        act()
+        assert len(pools) == 0
 
 
 def test_a_bad_request_for_many_is_made_one_by_one(standin: Standin, mailchimp: LocalMailchimp) -> None:

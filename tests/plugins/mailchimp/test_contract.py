@@ -9,17 +9,21 @@ from typing import Any, ClassVar
 
 import pytest
 
-from plugins.contracts import OutboundItem, SyncMode, Target
+from plugins.contracts import OutboundItem, RecordSource, SyncMode, Target
 from plugins.mailchimp.changes import hash_email
 from plugins.mailchimp.standin.server import Misbehaviour, Standin
-from plugins.testing import EXPORT_FIELDS, PluginContract, ReceivedEvent
+from plugins.testing import EXPORT_FIELDS, PluginContract, ReceivedEvent, SourceNames, SourceRow
 from tests.plugins.mailchimp.conftest import LIST, LocalMailchimp, options_for
 from tests.plugins.mailchimp.exports import put_member
+
+STATUSES = ("subscribed", "unsubscribed", "cleaned", "archived")
 
 
 class TestMailchimp(PluginContract):
     app_type = LocalMailchimp
     longest_text: ClassVar[int] = 255
+    source_names: ClassVar[SourceNames] = SourceNames("ID", "NAME", "email_address", "email", "email")
+    calculates: ClassVar[bool] = False
 
     standin: Standin
 
@@ -58,6 +62,28 @@ class TestMailchimp(PluginContract):
 
     def cut_connection(self, app: Any) -> None:
         self.standin.expect(Misbehaviour("cut"))
+
+    # ------------------------------------------------------------ members as rows
+
+    def fill_source(self, rows: Sequence[SourceRow]) -> RecordSource:
+        fields = self.standin.store.merge_fields(LIST) or []
+        self.standin.store.delete_list(LIST)
+        self.standin.store.add_list(LIST, "Newsletter", fields)
+        for row in rows:
+            put_member(
+                self.standin,
+                self.key_of(row.id),
+                status=STATUSES[row.id % len(STATUSES)],
+                merge_fields={"ID": str(row.id), "NAME": "" if row.name is None else row.name},
+                changed=row.changed_at.isoformat(timespec="seconds"),
+            )
+        return RecordSource(table=LIST, changed_column="last_changed", id_column="email_address")
+
+    def missing_source(self) -> RecordSource:
+        return RecordSource(table="nosuchlist", changed_column="last_changed", id_column="email_address")
+
+    def key_of(self, id_: int) -> str:
+        return f"person{id_:03}@example.com"
 
     # ------------------------------------------------------------ outbound events
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,20 @@ def test_an_archived_member_who_had_left_stays_away(standin: Standin, mailchimp:
     assert outcome.kind is OutcomeKind.REJECT
     assert "compliance state" in outcome.reason
     assert status(standin, ALICE) == "archived"
+
+
+@pytest.mark.parametrize("left", ["unsubscribed", "cleaned"])
+def test_whoever_left_is_not_archived_when_removed_but_only_loses_our_tags(
+    standin: Standin, mailchimp: LocalMailchimp, left: str
+) -> None:
+    target = make_target(groups=("gold",))
+    send(mailchimp, person("Alice"), target, groups=("gold",))
+    put_member(standin, ALICE, status=left)
+    for _ in range(2):
+        assert export(mailchimp, change(person("Alice"), None, before=("gold",)), target=target) == [ACCEPTED]
+        assert (status(standin, ALICE), tags(standin, ALICE)) == (left, [])
+    send(mailchimp, person("Alice"), target, groups=("gold",))
+    assert status(standin, ALICE) == left
 
 
 def test_a_member_whom_someone_archived_at_mailchimp_stays_archived(
@@ -152,6 +167,28 @@ def test_calls_for_one_member_never_meet_and_stay_below_ten(standin: Standin, ma
     member = standin.store.member(LIST, ALICE)
     assert member is not None
     assert member["merge_fields"]["FNAME"] == "Alice 4"
+
+
+@pytest.mark.parametrize("together_with", [0, 30])
+@pytest.mark.parametrize(
+    ("email", "said"),
+    [
+        ("alice@fake.invalid", "alice@fake.invalid looks fake or invalid, please enter a real email address."),
+        ("alice", "Please provide a valid email address."),
+        ("forgotten@example.com", "was permanently deleted and cannot be re-imported"),
+        ("left@example.com", "is in a compliance state due to unsubscribe, bounce, or compliance review"),
+    ],
+)
+def test_whom_mailchimp_refuses_is_rejected_in_its_own_plain_words_and_holds_up_nobody(
+    standin: Standin, mailchimp: LocalMailchimp, email: str, said: str, together_with: int
+) -> None:
+    standin.store.forget(LIST, hash_email("forgotten@example.com"))
+    put_member(standin, "left@example.com", status="archived", was="unsubscribed")
+    others = [change(None, payload) for payload in people(together_with)]
+    outcome, *rest = export(mailchimp, change(None, person("Alice", email_address=email)), *others)
+    assert (outcome.kind, said in outcome.reason) == (OutcomeKind.REJECT, True), outcome
+    assert outcome.reason.startswith("Mailchimp refused this: ")
+    assert rest == [ACCEPTED] * together_with
 
 
 # ---------------------------------------------------------------- addresses
@@ -243,6 +280,22 @@ def test_removing_twice_and_removing_nobody_is_fine(standin: Standin, mailchimp:
     gone = [change(person("Alice"), None), change(person("Bob"), None)]
     assert export(mailchimp, *gone) == [ACCEPTED] * 2
     assert export(mailchimp, *gone) == [ACCEPTED] * 2
+
+
+def test_in_a_backfill_no_tag_starts_a_journey(standin: Standin, mailchimp: LocalMailchimp) -> None:
+    put_member(standin, BOB)
+    target = make_target(groups=("gold", "old"))
+    for is_backfill in (True, False):
+        some = [change(None, person(f"P{number}-{is_backfill}"), groups=("gold",)) for number in range(20)]
+        moved = person("Alice", email_address=BOB)
+        taken_over = change(person("Alice"), moved, before=("old",), groups=("gold",))
+        send(mailchimp, person("Alice"), groups=("old",))
+        given = standin.store.tag_changes(LIST)
+        export(mailchimp, *some, taken_over, target=replace(target, is_backfill=is_backfill))
+        sent = standin.store.tag_changes(LIST)[len(given) :]
+        assert {bool(row["is_syncing"]) for row in sent} == {is_backfill}
+        assert {(row["name"], bool(row["active"])) for row in sent} == {("gold", True), ("old", False)}
+        standin.store.set_tag(LIST, hash_email(BOB), "gold", active=False)
 
 
 # ---------------------------------------------------------------- fields
