@@ -6,7 +6,7 @@ schedule wants for each: key null means "not there"). Reads profiles and members
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,19 +15,28 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.lib.errors import InvalidInput
-from plugins.contracts import SyncMode, Target
+from core.lib.json import loads
+from plugins.contracts import Field, SyncMode, Target
+from profiles.models import ProfilePropertyRule
+from schedules import conversions
+from schedules.conversions import AS_IS
 from schedules.models import Schedule
 
+FIELD_TYPES = "field_types"  # the option that names the types of those fields whose values are converted
 _FIELDS_PER_OBJECT = 40  # PostgreSQL takes at most 100 arguments in one call
 
 
 @dataclass(frozen=True, slots=True)
 class MappedField:
-    """A destination field and the property that feeds it."""
+    """A destination field and the property that feeds it.
+
+    `type` is that under which the plugin gets its values, `convert` the SQL that makes them from the property's.
+    """
 
     field: str
     key: str
     type: str
+    convert: str = AS_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +64,23 @@ class ExportPlan:
         return [group_id for group_id, _ in self.groups]
 
 
+def map_field(field: str, rule: ProfilePropertyRule, types: Mapping[str, str]) -> MappedField:
+    """A property on its way to a field; `types` names those of the fields that have their own.
+
+    Raises InvalidInput when the property cannot be converted (any more: its type may have changed).
+    """
+    type_ = types.get(field) or conversions.own_type(rule.type, is_array=rule.is_array)
+    convert = conversions.find_sql(rule.type, type_, is_array=rule.is_array)
+    if convert is None:
+        raise InvalidInput(conversions.find_problem(rule, Field(field, type_)))
+    return MappedField(field, rule.key, type_, convert)
+
+
 def load_plan(schedule: Schedule) -> ExportPlan:
-    """Read what a schedule sends; raises InvalidInput when it names no key field."""
+    """Read what a schedule sends; raises InvalidInput when that cannot be sent."""
     rows = schedule.fields.select_related("rule").order_by("pk")
-    mapped = [(row.is_key, MappedField(row.field, row.rule.key, row.rule.type)) for row in rows]
+    types = schedule.options.get(FIELD_TYPES, {})
+    mapped = [(row.is_key, map_field(row.field, row.rule, types)) for row in rows]
     key = next((field for is_key, field in mapped if is_key), None)
     if key is None:
         raise InvalidInput("Choose the field by which the destination knows a person: this export has no key field.")
@@ -74,7 +96,7 @@ def load_plan(schedule: Schedule) -> ExportPlan:
         fields=fields,
         groups=groups,
         target=Target(
-            options=schedule.options,
+            options={key: value for key, value in schedule.options.items() if key != FIELD_TYPES},
             key_field=key.field,
             fields={field.field: field.type for field in fields},
             mode=SyncMode(schedule.mode),
@@ -197,6 +219,17 @@ def compute_wanted(plan: ExportPlan) -> None:
     analyze("export_wanted")
 
 
+def compute_one(fields: Sequence[MappedField], profile_id: UUID) -> dict[str, Any]:
+    """What these fields hold for one profile."""
+    payload, given = _payload(fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select ({payload})::text from profile p where p.guid = %(profile)s", {**given, "profile": profile_id}
+        )
+        [(found,)] = cursor.fetchall()
+    return dict(loads(found))
+
+
 def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, Any]]:
     """SQL for the object of all fields, and its parameters."""
     given: dict[str, Any] = {}
@@ -205,6 +238,7 @@ def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, Any]]:
         pairs = []
         for number, field in enumerate(fields[start : start + _FIELDS_PER_OBJECT], start):
             given[f"field{number}"], given[f"key{number}"] = field.field, field.key
-            pairs.append(f"%(field{number})s::text, p.properties -> %(key{number})s::text")
+            value = field.convert.format(f"(p.properties -> %(key{number})s::text)")
+            pairs.append(f"%(field{number})s::text, {value}")
         parts.append(f"jsonb_build_object({', '.join(pairs)})")
     return " || ".join(parts), given

@@ -50,7 +50,9 @@ def test_typed_values_arrive_and_are_read_back(shop: Shop) -> None:
         described = {field.key: field.type for field in app.fields(target.options)}
         assert list(described) == list(FIELDS)
         assert described["age"] == "integer"
-        assert app.fields({"table": "nowhere"}) == ()
+        assert list(app.fields({"table": "nowhere", "create_table": True})) == []
+        with pytest.raises(Halt, match="no table nowhere"):
+            app.fields({"table": "nowhere"})
 
 
 def test_rows_that_the_database_refuses_are_found_among_the_others(shop: Shop) -> None:
