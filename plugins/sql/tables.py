@@ -17,7 +17,7 @@ from plugins.sql.sampling import value_type
 
 GROUP_COLUMN = "group_name"
 
-_PARTIAL = ("postgresql_where", "sqlite_where", "mysql_length")  # an index over some rows, or the beginning of a text
+_PARTIAL = ("_where", "_length")  # of an index over some rows, or over the beginning of a text
 _OWN_LISTS = "list of the database's own"  # no value type: nothing can be sent there
 
 
@@ -74,17 +74,17 @@ class SqlTables(SqlApp):
         if not (target.options.get("create_table") or target.options.get("add_columns")):
             return
         statements = self._missing(target)
-        try:
-            self._run_writing(statements)
-        except Refused:
-            if (left := self._missing(target)) == statements:
-                raise
-            self._run_writing(left)  # what another export, which is making the same, does not make
-
-    def _run_writing(self, statements: Sequence[str]) -> None:
-        if statements:
-            with self.writing():
-                self.run_all(statements)
+        while statements:
+            refused: Refused | None = None
+            try:
+                with self.writing():
+                    self.run_all(statements)
+            except Refused as error:
+                refused = error  # perhaps because another export was faster
+            left = self._missing(target)
+            if left == statements:
+                raise refused or Halt(f"The table {target.options['table']} could not be made ready for the export.")
+            statements = left
 
     def _missing(self, target: Target) -> list[str]:
         """The statements that make what is not there."""
@@ -147,8 +147,8 @@ def _find_unique(inspector: sqlalchemy.Inspector, table: str) -> set[str]:
     found += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
     found += [
         each["column_names"]
-        for each in inspector.get_indexes(name, schema=schema)
-        if each["unique"] and not any(each.get("dialect_options", {}).get(part) for part in _PARTIAL)
+        for each in inspector.get_indexes(name, schema=schema, include_auto_indexes=True)  # which SQLite hides
+        if each["unique"] and not any(option.endswith(_PARTIAL) for option in each.get("dialect_options", {}))
     ]
     return {columns[0] for columns in found if len(columns) == 1 and columns[0]}
 
