@@ -40,21 +40,32 @@ class Comparison:
         return sum(self.actions.get(action, 0) for action in actions)
 
 
+# Every look into the ledger is a subselect for one row (`offset 0` keeps it one), so that it goes from the candidates
+# to the ledger by an index. As a plain join it went the other way round in a young ledger, of which the planner knows
+# nothing: all of the ledger against all candidates, once per step.
+
 # Whoever claims a key that a candidate wants has to be looked at together with it, and so has whoever was refused a
 # key that a candidate lets go.
 _ADD_INVOLVED = """
     insert into export_candidate (profile_id)
     select q.profile_id
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key
+     cross join lateral (
+           select profile_id from export_record where schedule_id = %(schedule)s and claimed_key = w.key offset 0) q
      where q.profile_id <> w.profile_id
     union
     select q.profile_id
       from export_wanted w
-      join export_record r on r.schedule_id = %(schedule)s and r.profile_id = w.profile_id
-      join export_record q on q.schedule_id = %(schedule)s and q.next_at is null and q.owed_key is not null
-                          and q.owed_key = r.claimed_key and q.claimed_key is distinct from q.owed_key
-     where r.claimed_key is distinct from w.key and q.profile_id <> w.profile_id
+     cross join lateral (
+           select claimed_key from export_record
+            where schedule_id = %(schedule)s and profile_id = w.profile_id and claimed_key is distinct from w.key
+           offset 0) r
+     cross join lateral (
+           select profile_id from export_record
+            where schedule_id = %(schedule)s and next_at is null and owed_key is not null
+              and owed_key = r.claimed_key and claimed_key is distinct from owed_key
+           offset 0) q
+     where q.profile_id <> w.profile_id
     on conflict do nothing
 """
 
@@ -75,18 +86,24 @@ _FIND_TAKEN = """
     insert into export_taken (key, from_id, to_id, payload, group_names, is_certain)
     select w.key, q.profile_id, w.profile_id, q.payload, q.group_names, true
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key and q.key = q.claimed_key
-     where not w.is_refused and q.profile_id <> w.profile_id
+     cross join lateral (
+           select profile_id, key, payload, group_names from export_record
+            where schedule_id = %(schedule)s and claimed_key = w.key offset 0) q
+     where not w.is_refused and q.profile_id <> w.profile_id and q.key = w.key
     union all
     select w.key, q.profile_id, w.profile_id, q.payload, q.group_names, true
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.key = w.key
-                          and q.key is not null and q.claimed_key is distinct from q.key
+     cross join lateral (
+           select profile_id, payload, group_names from export_record
+            where schedule_id = %(schedule)s and key = w.key and key is not null and claimed_key is distinct from key
+           offset 0) q
      where not w.is_refused and q.profile_id <> w.profile_id
     union all
     select w.key, q.profile_id, w.profile_id, e.value -> 'payload', e.value -> 'groups', false
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key and q.may_hold is not null
+     cross join lateral (
+           select profile_id, may_hold from export_record
+            where schedule_id = %(schedule)s and claimed_key = w.key offset 0) q
      cross join lateral jsonb_array_elements(q.may_hold) e
      where not w.is_refused and q.profile_id <> w.profile_id and e.value ->> 'key' = w.key
     union all

@@ -50,7 +50,7 @@ def find_problem(rule: ProfilePropertyRule, field: Field) -> str:
         return ""
     return (
         f"“{field.key}” is of the type “{label_of(field.type)}”, and not every value of “{rule}”"
-        f" ({rule.get_type_display().lower()}) can be one for sure: choose another property or field."
+        f" ({rule.type_in_words.lower()}) can be one for sure: choose another property or field."
     )
 
 

@@ -232,7 +232,7 @@ class ExportForm(RhythmFields):
 
 
 def _type_of(rule: ProfilePropertyRule) -> str:
-    return f"{rule.get_type_display().lower()}{', several' * rule.is_array}{', identifies' * rule.is_unique}"
+    return f"{rule.type_in_words.lower()}{', identifies' * rule.is_unique}"
 
 
 def read_known(given: Mapping[str, Any]) -> list[str]:
