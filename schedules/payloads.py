@@ -1,7 +1,8 @@
 """What an export Schedule wants each profile to look like at its destination: computed in SQL for many at once.
 
 Works on temporary tables of the transaction: `export_candidate` (whom to look at) and `export_wanted` (what the
-schedule wants for each: key null means "not there"). Reads profiles and memberships, writes no table of the product.
+schedule wants for each: key null means "not there"; beside it the key that the profile claims in the ledger, and who
+claims the wanted one). Reads profiles, memberships and the ledger, writes no table of the product.
 """
 
 from __future__ import annotations
@@ -107,7 +108,10 @@ def load_plan(schedule: Schedule) -> ExportPlan:
 
 _TEMPORARY = {
     "export_candidate": "profile_id uuid primary key",
-    "export_wanted": "profile_id uuid primary key, key text, payload jsonb, group_names jsonb, is_refused boolean",
+    "export_wanted": (
+        "profile_id uuid primary key, key text, payload jsonb, group_names jsonb, is_refused boolean,"
+        " claimed_key text, claimed_by uuid"
+    ),
     "export_taken": "key text, from_id uuid, to_id uuid, payload jsonb, group_names jsonb, is_certain boolean",
     "export_decision": "profile_id uuid primary key, action text, key text, payload jsonb, group_names jsonb",
 }
@@ -115,7 +119,7 @@ _TEMPORARY = {
 
 KEYED_PLANS = (
     "set local enable_hashjoin = off; set local enable_mergejoin = off;"
-    " set local enable_seqscan = off; set local enable_material = off"
+    " set local enable_seqscan = off; set local enable_material = off; set local enable_bitmapscan = off"
 )
 
 
@@ -134,10 +138,11 @@ def prepare() -> None:
         cursor.execute(KEYED_PLANS)
 
 
-def analyze(table: str) -> None:
-    """Tell the planner how few rows a temporary table holds."""
+def analyze(table: str, *columns: str) -> None:
+    """Tell the planner how few rows a temporary table holds, and what these columns hold."""
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(table)))
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        cursor.execute(sql.SQL("analyze {} ({})").format(sql.Identifier(table), names))
 
 
 def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[UUID | None, int]:
@@ -154,6 +159,7 @@ def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[U
         " order by profile_id limit %(limit)s) m)"
     )
     with connection.cursor() as cursor:
+        cursor.execute("set local enable_sort = off")  # each part comes in order from its index, and ends at the limit
         cursor.execute(
             "with added as (insert into export_candidate select id from ("
             f"{source} union (select profile_id from export_record where schedule_id = %(schedule)s"
@@ -168,6 +174,7 @@ def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[U
             },
         )
         last, count = cursor.fetchone()
+        cursor.execute("set local enable_sort = on")
     return (last if count == limit else None), int(count)
 
 
@@ -189,12 +196,15 @@ def compute_wanted(plan: ExportPlan) -> None:
     """
     payload, given = _payload(plan.fields)
     statement = f"""
-        insert into export_wanted (profile_id, key, payload, group_names, is_refused)
-        select c.profile_id,
-               case when is_in.it then p.properties ->> %(key)s end,
-               case when is_in.it then {payload} end,
-               case when is_in.it then coalesce(member.names, '[]') end,
-               false
+        insert into export_wanted (profile_id, key, payload, group_names, is_refused, claimed_key, claimed_by)
+        select c.profile_id, wanted.key,
+               case when wanted.key is not null then {payload} end,
+               case when wanted.key is not null then coalesce(member.names, '[]') end,
+               false,
+               r.claimed_key,
+               case when r.claimed_key = wanted.key then c.profile_id
+                    else (select q.profile_id from export_record q
+                           where q.schedule_id = %(schedule)s and q.claimed_key = wanted.key) end
           from export_candidate c
           left join profile p on p.guid = c.profile_id and p.merged_into is null
           left join lateral (
@@ -203,11 +213,14 @@ def compute_wanted(plan: ExportPlan) -> None:
                   join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
                  where m.profile_id = c.profile_id
                ) member on true
+          left join export_record r on r.schedule_id = %(schedule)s and r.profile_id = c.profile_id
          cross join lateral (
-                select p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null) as it
-               ) is_in
+                select case when p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null)
+                            then p.properties ->> %(key)s end as key
+               offset 0) wanted
     """
     given |= {
+        "schedule": plan.schedule_id,
         "key": plan.key.key,
         "groups": plan.group_ids,
         "names": [name for _, name in plan.groups],
@@ -216,7 +229,7 @@ def compute_wanted(plan: ExportPlan) -> None:
     with connection.cursor() as cursor:
         cursor.execute("delete from export_wanted")
         cursor.execute(statement, given)
-    analyze("export_wanted")
+    analyze("export_wanted", "profile_id", "key", "claimed_by")
 
 
 def compute_one(fields: Sequence[MappedField], profile_id: UUID) -> dict[str, Any]:
