@@ -40,9 +40,9 @@ class Comparison:
         return sum(self.actions.get(action, 0) for action in actions)
 
 
-# Looks into the ledger are subselects for one row (`offset 0` keeps them so): from the candidates, by an index. As plain
-# joins they went the other way round in a young ledger, of which the planner knows nothing: all of it against all
-# candidates, at every step.
+# Looks into the ledger are subselects for one row (`offset 0` keeps them so): from the candidates, by an index. As
+# plain joins they went the other way round in a young ledger, of which the planner knows nothing: all of it against
+# all candidates, at every step.
 
 # Whoever claims a key that a candidate wants has to be looked at together with it, and so has whoever was refused a
 # key that a candidate lets go.

@@ -323,9 +323,9 @@ def _read(
         profile=profile,
         held=_held(key, payload, groups),
         owed=_held(owed_key, owed_payload, owed_groups),
-        may_hold=tuple(
-            Held(each["key"], each["payload"], tuple(each["groups"] or ())) for each in loads(may_hold or "[]")
-        ),
+        may_hold=tuple(Held(each["key"], each["payload"], tuple(each["groups"] or ())) for each in loads(may_hold))
+        if may_hold
+        else (),
         attempts=attempts,
         next_at=next_at,
     )

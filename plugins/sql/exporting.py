@@ -235,7 +235,8 @@ def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
     names = dict.fromkeys(target.groups)
     for item in batch:
         old = item.old.get(field) if item.old is not None and item.release_old_key else None
-        names.update(dict.fromkeys((*item.old_groups, *item.new_groups)))
+        for name in (*item.old_groups, *item.new_groups):
+            names[name] = None
         if old is not None:
             plan.ungrouped.append(old)
         if item.new is None:
@@ -252,8 +253,9 @@ def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
                 if target.mode is not SyncMode.ENRICH:
                     plan.gone.append(old)
     plan.names.extend(names)
-    written = {str(payload.get(field)) for payload in plan.rows}
-    plan.gone[:] = [key for key in plan.gone if str(key) not in written]
+    if plan.gone:
+        written = {str(payload.get(field)) for payload in plan.rows}
+        plan.gone[:] = [key for key in plan.gone if str(key) not in written]
     return plan
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +307,18 @@ def test_a_field_that_is_new_becomes_a_column_and_an_array_is_json_text(world: W
     assert export(schedule).counters["sent"] == 1
     look = destination.execute("select name, how_often, numbers from people")
     assert [tuple(row) for row in look] == [("Bob", 7, "[1, 2]")]  # type: ignore[attr-defined]  # it gives the rows
+
+
+@pytest.mark.parametrize("destination", ["files"], indirect=True)
+def test_the_file_of_an_empty_group_goes_with_the_group(world: World, files: Destination) -> None:
+    world.people(ALICE)
+    schedule = make_export(world, files)
+    export(schedule)
+    folder = Path(files.app_options["folder"])
+    assert {path.name for path in folder.glob("*.csv")} == {"vip.csv", "new.csv"}
+    data = schedules_store.read_data(schedule)
+    only = {group_id: name for group_id, name in data.groups.items() if name == "vip"}
+    schedules_store.update_schedule(schedule.pk, replace(data, groups=only), actor=SYSTEM)
+    run = export(schedule)
+    assert run.counters.get("sent", 0) == 0
+    assert {path.name for path in folder.glob("*.csv")} == {"vip.csv"}
