@@ -143,7 +143,7 @@ def _find_columns(inspector: sqlalchemy.Inspector, table: str) -> list[Any] | No
 def _find_unique(inspector: sqlalchemy.Inspector, table: str) -> set[str]:
     """The columns that tell rows apart on their own: each has a primary key or a unique index of its own."""
     schema, name = _split(table)
-    found = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
+    found: list[list[str | None]] = [list(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])]
     found += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
     found += [
         each["column_names"]

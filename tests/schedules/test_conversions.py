@@ -15,6 +15,7 @@ from profiles.models import ProfilePropertyRule
 from schedules import payloads, schedules_store
 from schedules.conversions import find_problem, find_sql
 from schedules.schedules_store import ScheduleData
+from tests.api.door import Program, assert_one_shape
 from tests.factories import make_profiles, make_rule
 from tests.schedules.shop import Shop
 
@@ -143,3 +144,21 @@ def test_the_types_of_converted_fields_are_remembered_and_no_others(warehouse: A
 def test_a_list_is_text_for_a_table_that_is_to_be_made(warehouse: App) -> None:
     schedule = make(warehouse, {"tags": "tags"}, table="made", create_table=True)
     assert payloads.load_plan(schedule).target.fields["tags"] == "string"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_program_is_told_what_cannot_be_sent_and_what_is_converted(warehouse: App) -> None:
+    program = Program("schedules:write")
+    body = {
+        "direction": "export", "name": "out", "app_id": warehouse.pk, "everyone": True,
+        "options": {"table": "crm", "key_field": "email"},
+    }  # fmt: skip
+
+    def make_with(**fields: str) -> Any:
+        return program.post({**body, "fields": {"email": "email", **fields}}, to="/api/v1/schedules/")
+
+    error = assert_one_shape(make_with(age="first_name"), 400, "invalid")
+    assert error["fields"]["fields"].startswith("“age” is of the type “Whole number”")
+    made = make_with(name="age")
+    assert made.status_code == 201, made.content
+    assert made.json()["options"]["field_types"] == {"name": "string"}
