@@ -191,16 +191,7 @@ def _check_export(
     key_rule = rules[fields[key_field]]
     if not key_rule.is_unique:
         _refuse("key_field", f"The key has to be a unique property, and “{key_rule}” is not: choose another.")
-    if mode not in Mode.values:
-        _refuse("mode", f"Choose one of: {', '.join(Mode.values)}.")
-    kind = registry.get(app.type)
-    if not issubclass(kind, ExportsProfiles):
-        _refuse("app", f"Nothing can be exported to “{app}”.")
-    if SyncMode(mode) not in kind.sync_modes:
-        _refuse("mode", f"“{app}” cannot do this: choose one of {', '.join(sorted(kind.sync_modes))}.")
-    for option in kind.target_options:
-        if option.required and not options.get(option.key):
-            _refuse("options", f"“{option.label}” ({option.key}) is needed.")
+    kind = _check_kind(app, options, mode=mode)
     options = {name: value for name, value in options.items() if name != FIELD_TYPES}
     try:
         with connect(app.pk) as connected:
@@ -215,6 +206,21 @@ def _check_export(
         _refuse("fields", problem)
     types = name_types(sent, known)
     return {**options, FIELD_TYPES: types} if types else options
+
+
+def _check_kind(app: App, options: Mapping[str, Any], *, mode: str) -> type[ExportsProfiles]:
+    """The App's type, once it can be written to in this mode and is told what it needs to know."""
+    if mode not in Mode.values:
+        _refuse("mode", f"Choose one of: {', '.join(Mode.values)}.")
+    kind = registry.get(app.type)
+    if not issubclass(kind, ExportsProfiles):
+        _refuse("app", f"Nothing can be exported to “{app}”.")
+    if SyncMode(mode) not in kind.sync_modes:
+        _refuse("mode", f"“{app}” cannot do this: choose one of {', '.join(sorted(kind.sync_modes))}.")
+    for option in kind.target_options:
+        if option.required and not options.get(option.key):
+            _refuse("options", f"“{option.label}” ({option.key}) is needed.")
+    return kind
 
 
 def _check_known(

@@ -143,13 +143,13 @@ def _find_columns(inspector: sqlalchemy.Inspector, table: str) -> list[Any] | No
 def _find_unique(inspector: sqlalchemy.Inspector, table: str) -> set[str]:
     """The columns that tell rows apart on their own: each has a primary key or a unique index of its own."""
     schema, name = _split(table)
-    found: list[list[str | None]] = [list(inspector.get_pk_constraint(name, schema=schema)["constrained_columns"])]
-    found += [each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema)]
-    found += [
+    found: list[Sequence[str | None]] = [inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]]
+    found.extend(each["column_names"] for each in inspector.get_unique_constraints(name, schema=schema))
+    found.extend(
         each["column_names"]
         for each in inspector.get_indexes(name, schema=schema, include_auto_indexes=True)  # which SQLite hides
         if each["unique"] and not any(option.endswith(_PARTIAL) for option in each.get("dialect_options", {}))
-    ]
+    )
     return {columns[0] for columns in found if len(columns) == 1 and columns[0]}
 
 
