@@ -12,7 +12,7 @@ from django.db import connection
 
 from benchmarks import customers
 from benchmarks.harness import Report, connect_to, largest_worker_mb, other_database, run_sql, wait_for, workers
-from benchmarks.pipeline import finish_import, wait_for_exports, wait_for_groups
+from benchmarks.pipeline import finish_run, wait_for_exports, wait_for_groups
 
 # Changes lie ten seconds apart, so that the lookback of ten minutes holds sixty rows and not all of them.
 _SPREAD = "update customers set updated_at = timestamptz '2026-01-01' + id * interval '10 seconds'"
@@ -36,7 +36,7 @@ def run(profiles: int) -> Report:
         with workers(2):
             wait_for_groups()
             started = time.perf_counter()
-            finish_import(importing, within=profiles / 100 + 120)
+            finish_run(importing, within=profiles / 100 + 120)
             wait_for_exports(exporting, profiles, within=profiles / 100 + 120)
             first = time.perf_counter() - started
             run_sql(target, "alter table people add written timestamptz default clock_timestamp()")
@@ -49,7 +49,7 @@ def run(profiles: int) -> Report:
             run_sql(source, _CHANGED, args=[7])
             changed = (profiles - 7) // 100 + 1
             started = time.perf_counter()
-            again = finish_import(importing, within=first + 60)
+            again = finish_run(importing, within=first + 60)
             wait_for(lambda: _written(target) >= changed, what="the changes to arrive", within=first + 60)
             seconds = time.perf_counter() - started
         limit = 3 * first / profiles * changed + 2

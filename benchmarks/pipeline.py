@@ -38,7 +38,7 @@ def run(profiles: int, *, worker_processes: int = 2) -> Report:
         with workers(worker_processes):
             wait_for_groups()
             started = time.perf_counter()
-            imported = finish_import(importing, within=profiles / 100 + 120)
+            imported = finish_run(importing, within=profiles / 100 + 120)
             import_seconds = time.perf_counter() - started
             wait_for_exports(exporting, profiles, within=profiles / 100 + 120)
             seconds = time.perf_counter() - started
@@ -55,7 +55,7 @@ def run(profiles: int, *, worker_processes: int = 2) -> Report:
     return report
 
 
-def finish_import(schedule: Schedule, *, within: float) -> Run:
+def finish_run(schedule: Schedule, *, within: float) -> Run:
     """Run a schedule now, and wait until it is complete."""
     run_id = runs.start_run(schedule.pk, trigger="benchmark", actor=SYSTEM).pk
 

@@ -145,9 +145,13 @@ class ExportsProfiles(ABC):
     sync_modes: ClassVar[frozenset[SyncMode]] = frozenset(SyncMode)
     idempotent: ClassVar[bool] = True  # sending the same item twice leaves the tool as sending it once
     batch_size: ClassVar[int] = 1000
+    new_fields_option: ClassVar[str] = ""  # the target option (yes or no) with which fields that are missing are made
 
     def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
-        """The fields the tool knows at this target; empty when it makes whatever is sent."""
+        """The fields the tool knows at this target; empty when it makes whatever is sent.
+
+        Raises `Halt` with what to do when nothing can be exported there.
+        """
         return ()
 
     @abstractmethod

@@ -310,12 +310,18 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a destination."""
+    """A field of a destination.
+
+    `type` is one of the product's value types, as near as the tool's own allows; `json` takes any value as it is. A
+    property of another type is converted before the plugin gets it, or refused while a person chooses it.
+    """
 
     key: str
     type: str = "string"
     required: bool = False
     known: bool = True  # False: the tool makes it when first written
+    takes_lists: bool = False  # a property with several values may go here, as a list of them
+    key_problem: str = ""  # why people cannot be known by this field, and what to do; empty when they can
 
 
 class SyncMode(StrEnum):
@@ -335,7 +341,7 @@ class Target:
 
     options: Mapping[str, Any]
     key_field: str
-    fields: Mapping[str, str]  # destination field -> value type, the key field included
+    fields: Mapping[str, str]  # destination field -> type of its values (see `Field`), the key field included
     mode: SyncMode = SyncMode.SYNC
     groups: tuple[str, ...] = ()  # every name a group may carry at this destination
     is_backfill: bool = False

@@ -29,7 +29,8 @@ from schedules.schedules_store import ScheduleData
 _LONGEST_FIELD = 200
 _OPTIONS = (
     "Of an import: table, query or path, changed_column, id_column, may_create, look_for_deleted, lookback (seconds)."
-    " Of an export: what its App asks for, and key_field."
+    " Of an export: what its App asks for, and key_field; field_types, of fields whose values are converted, are found"
+    " when it is saved."
 )
 _FIELDS = "A column (import) or a field of the destination (export), and the key of its property."
 _GUARD = (

@@ -14,9 +14,11 @@ from core.lib.errors import InvalidInput
 from groups.models import Group
 from plugins import registry
 from plugins.base import ExportsProfiles, ImportsRecords, RetrievesProperties
-from plugins.contracts import Page, PluginError, RecordSource, SyncMode
+from plugins.contracts import Field, Page, PluginError, RecordSource, SyncMode
 from profiles.models import ProfilePropertyRule
+from schedules.conversions import find_problem, name_types
 from schedules.models import Direction, Mode
+from schedules.payloads import FIELD_TYPES
 from schedules.rows import find_columns
 
 _SOURCES = ("table", "query", "path")
@@ -26,6 +28,7 @@ _OWN_OPTIONS = frozenset(
 )
 _LONGEST_LOOKBACK = 366 * 24 * 3600
 _FIELD_LENGTH = 200
+_NEW_KEY = "The key field has to be one that the destination has already: choose another."
 
 
 def check_content(
@@ -48,8 +51,7 @@ def check_content(
     if direction == Direction.IMPORT:
         return _check_import(app, options, fields, rules, has_rhythm=has_rhythm)
     _check_groups(groups, everyone=everyone)
-    _check_export(app, options, fields, rules, mode=mode)
-    return dict(options)
+    return _check_export(app, options, fields, rules, mode=mode)
 
 
 def source_of(options: Mapping[str, Any], *, upload: str = "") -> RecordSource:
@@ -180,7 +182,7 @@ def _check_export(
     rules: Mapping[str, ProfilePropertyRule],
     *,
     mode: str,
-) -> None:
+) -> dict[str, Any]:
     if not fields:
         _refuse("fields", "Choose which properties to send to which fields.")
     key_field = options.get("key_field")
@@ -189,6 +191,26 @@ def _check_export(
     key_rule = rules[fields[key_field]]
     if not key_rule.is_unique:
         _refuse("key_field", f"The key has to be a unique property, and “{key_rule}” is not: choose another.")
+    kind = _check_kind(app, options, mode=mode)
+    options = {name: value for name, value in options.items() if name != FIELD_TYPES}
+    try:
+        with connect(app.pk) as connected:
+            known = {field.key: field for field in cast("ExportsProfiles", connected).fields(options)}
+    except PluginError as error:
+        part = f"options.{error.option}" if error.option else "options"
+        raise InvalidInput(error.reason, {part: error.reason}) from None
+    _check_known(known, fields, kind, options)
+    if known and (problem := known[key_field].key_problem if key_field in known else _NEW_KEY):
+        _refuse("key_field", problem)
+    sent = {name: rules[key] for name, key in fields.items()}
+    if problem := next(filter(None, (find_problem(sent[name], known[name]) for name in sent if name in known)), ""):
+        _refuse("fields", problem)
+    types = name_types(sent, known)
+    return {**options, FIELD_TYPES: types} if types else options
+
+
+def _check_kind(app: App, options: Mapping[str, Any], *, mode: str) -> type[ExportsProfiles]:
+    """The App's type, once it can be written to in this mode and is told what it needs to know."""
     if mode not in Mode.values:
         _refuse("mode", f"Choose one of: {', '.join(Mode.values)}.")
     kind = registry.get(app.type)
@@ -196,19 +218,20 @@ def _check_export(
         _refuse("app", f"Nothing can be exported to “{app}”.")
     if SyncMode(mode) not in kind.sync_modes:
         _refuse("mode", f"“{app}” cannot do this: choose one of {', '.join(sorted(kind.sync_modes))}.")
-    try:
-        with connect(app.pk) as connected:
-            known = {field.key: field for field in cast("ExportsProfiles", connected).fields(options)}
-    except PluginError as error:
-        part = f"options.{error.option}" if error.option else "options"
-        raise InvalidInput(error.reason, {part: error.reason}) from None
-    _check_known(known, fields)
+    for option in kind.target_options:
+        if option.required and not options.get(option.key):
+            _refuse("options", f"“{option.label}” ({option.key}) is needed.")
+    return kind
 
 
-def _check_known(known: Mapping[str, Any], fields: Mapping[str, str]) -> None:
+def _check_known(
+    known: Mapping[str, Field], fields: Mapping[str, str], kind: type[ExportsProfiles], options: Mapping[str, Any]
+) -> None:
+    can_add = next((option for option in kind.target_options if option.key == kind.new_fields_option), None)
     for name in fields:
-        if known and name not in known:
-            _refuse("fields", f"The destination has no field “{name}”: it has {', '.join(known)}.")
+        if known and name not in known and not (can_add and options.get(can_add.key)):
+            otherwise = f" Choose one of them, or “{can_add.label}”." if can_add else ""
+            _refuse("fields", f"The destination has no field “{name}”: it has {', '.join(known)}.{otherwise}")
     for name, found in known.items():
         if found.required and name not in fields:
             _refuse("fields", f"The destination needs the field “{name}”: choose a property for it.")

@@ -40,32 +40,34 @@ class Comparison:
         return sum(self.actions.get(action, 0) for action in actions)
 
 
+# Looks into the ledger are subselects for one row (`offset 0` keeps them so): from the candidates, by an index. As
+# plain joins they went the other way round in a young ledger, of which the planner knows nothing: all of it against
+# all candidates, at every step.
+
 # Whoever claims a key that a candidate wants has to be looked at together with it, and so has whoever was refused a
 # key that a candidate lets go.
 _ADD_INVOLVED = """
     insert into export_candidate (profile_id)
-    select q.profile_id
-      from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key
-     where q.profile_id <> w.profile_id
+    select claimed_by from export_wanted where claimed_by <> profile_id
     union
     select q.profile_id
       from export_wanted w
-      join export_record r on r.schedule_id = %(schedule)s and r.profile_id = w.profile_id
-      join export_record q on q.schedule_id = %(schedule)s and q.next_at is null and q.owed_key is not null
-                          and q.owed_key = r.claimed_key and q.claimed_key is distinct from q.owed_key
-     where r.claimed_key is distinct from w.key and q.profile_id <> w.profile_id
+     cross join lateral (
+           select profile_id from export_record
+            where schedule_id = %(schedule)s and next_at is null and owed_key is not null
+              and owed_key = w.claimed_key and claimed_key is distinct from owed_key
+           offset 0) q
+     where w.claimed_key is distinct from w.key and q.profile_id <> w.profile_id
     on conflict do nothing
 """
 
 # Only a key without a unique rule behind it is ever wanted twice: whoever holds it keeps it, else the older profile.
 _REFUSE_SECOND = """
     update export_wanted u set is_refused = true
-      from (select w.profile_id, row_number() over (
-                       partition by w.key order by coalesce(r.claimed_key = w.key, false) desc, w.profile_id) as place
-              from export_wanted w
-              left join export_record r on r.schedule_id = %(schedule)s and r.profile_id = w.profile_id
-             where w.key is not null) p
+      from (select profile_id, row_number() over (
+                       partition by key order by coalesce(claimed_key = key, false) desc, profile_id) as place
+              from export_wanted
+             where key is not null) p
      where p.place > 1 and p.profile_id = u.profile_id
 """
 
@@ -75,20 +77,26 @@ _FIND_TAKEN = """
     insert into export_taken (key, from_id, to_id, payload, group_names, is_certain)
     select w.key, q.profile_id, w.profile_id, q.payload, q.group_names, true
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key and q.key = q.claimed_key
-     where not w.is_refused and q.profile_id <> w.profile_id
+     cross join lateral (
+           select profile_id, key, payload, group_names from export_record
+            where schedule_id = %(schedule)s and profile_id = w.claimed_by offset 0) q
+     where not w.is_refused and w.claimed_by <> w.profile_id and q.key = w.key
     union all
     select w.key, q.profile_id, w.profile_id, q.payload, q.group_names, true
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.key = w.key
-                          and q.key is not null and q.claimed_key is distinct from q.key
+     cross join lateral (
+           select profile_id, payload, group_names from export_record
+            where schedule_id = %(schedule)s and key = w.key and key is not null and claimed_key is distinct from key
+           offset 0) q
      where not w.is_refused and q.profile_id <> w.profile_id
     union all
     select w.key, q.profile_id, w.profile_id, e.value -> 'payload', e.value -> 'groups', false
       from export_wanted w
-      join export_record q on q.schedule_id = %(schedule)s and q.claimed_key = w.key and q.may_hold is not null
+     cross join lateral (
+           select profile_id, may_hold from export_record
+            where schedule_id = %(schedule)s and profile_id = w.claimed_by offset 0) q
      cross join lateral jsonb_array_elements(q.may_hold) e
-     where not w.is_refused and q.profile_id <> w.profile_id and e.value ->> 'key' = w.key
+     where not w.is_refused and w.claimed_by <> w.profile_id and e.value ->> 'key' = w.key
     union all
     select w.key, q.profile_id, w.profile_id, e.value -> 'payload', e.value -> 'groups', false
       from (select profile_id, claimed_key, may_hold from export_record
@@ -140,7 +148,6 @@ def find_wanted(plan: ExportPlan) -> bool:
     Returns whether anything does: then `ledger.hand_over` comes before `decide`.
     """
     given = {"schedule": plan.schedule_id}
-    payloads.analyze("export_candidate")
     payloads.compute_wanted(plan)
     with connection.cursor() as cursor:
         cursor.execute(_ADD_INVOLVED, given)
@@ -156,7 +163,7 @@ def decide(plan: ExportPlan) -> Comparison:
     """Compare what is wanted with the ledger: one action for each candidate."""
     with connection.cursor() as cursor:
         cursor.execute(_DECIDE, {"schedule": plan.schedule_id, "removes": plan.removes})
-        payloads.analyze("export_decision")
+        payloads.analyze("export_decision", "profile_id", "action")
         cursor.execute("select action, count(*) from export_decision group by action")
         actions = dict(cursor.fetchall())
         refused: tuple[tuple[str, str], ...] = ()

@@ -408,7 +408,12 @@ class _Exporting:
         return False
 
     def _has_written(self) -> bool:
-        """Whether anything was sent that may not be published yet: by this run, or by one that did not complete."""
+        """Whether anything was sent that may not be published yet: by this run, or by one that did not complete.
+
+        After a change of the mapping what is published may change with nothing sent: the file of an empty group goes.
+        """
+        if self.place.full:
+            return True
         counters = Run.objects.values_list("counters", flat=True).get(pk=self.run.pk)
         earlier = Run.objects.filter(schedule=self.run.schedule_id, pk__lt=self.run.pk).order_by("-pk")
         last = earlier.values_list("state", flat=True).first()

@@ -91,8 +91,9 @@ _HAND_OVER = """
 
 # One statement for all claims: keys may change places within it.
 _APPLY = """
-    delete from export_record r using export_decision d
-     where d.action = 'drop' and r.schedule_id = %(schedule)s and r.profile_id = d.profile_id;
+    delete from export_record
+     where schedule_id = %(schedule)s
+       and profile_id = any(array(select profile_id from export_decision where action = 'drop'));
 
     insert into export_record as r
            (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
@@ -432,9 +433,9 @@ def _read(
         profile=profile,
         held=_held(key, payload, groups),
         owed=_held(owed_key, owed_payload, owed_groups),
-        may_hold=tuple(
-            Held(each["key"], each["payload"], tuple(each["groups"] or ())) for each in loads(may_hold or "[]")
-        ),
+        may_hold=tuple(Held(each["key"], each["payload"], tuple(each["groups"] or ())) for each in loads(may_hold))
+        if may_hold
+        else (),
         attempts=attempts,
         next_at=next_at,
         change=change,

@@ -1,12 +1,13 @@
 """What an export Schedule wants each profile to look like at its destination: computed in SQL for many at once.
 
 Works on temporary tables of the transaction: `export_candidate` (whom to look at) and `export_wanted` (what the
-schedule wants for each: key null means "not there"). Reads profiles and memberships, writes no table of the product.
+schedule wants for each: key null means "not there"; beside it the key that the profile claims in the ledger, and who
+claims the wanted one). Reads profiles, memberships and the ledger, writes no table of the product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,19 +16,28 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.lib.errors import InvalidInput
-from plugins.contracts import SyncMode, Target
+from core.lib.json import loads
+from plugins.contracts import Field, SyncMode, Target
+from profiles.models import ProfilePropertyRule
+from schedules import conversions
+from schedules.conversions import AS_IS
 from schedules.models import Schedule
 
+FIELD_TYPES = "field_types"  # the option that names the types of those fields whose values are converted
 _FIELDS_PER_OBJECT = 40  # PostgreSQL takes at most 100 arguments in one call
 
 
 @dataclass(frozen=True, slots=True)
 class MappedField:
-    """A destination field and the property that feeds it."""
+    """A destination field and the property that feeds it.
+
+    `type` is that under which the plugin gets its values, `convert` the SQL that makes them from the property's.
+    """
 
     field: str
     key: str
     type: str
+    convert: str = AS_IS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +65,23 @@ class ExportPlan:
         return [group_id for group_id, _ in self.groups]
 
 
+def map_field(field: str, rule: ProfilePropertyRule, types: Mapping[str, str]) -> MappedField:
+    """A property on its way to a field; `types` names those of the fields that have their own.
+
+    Raises InvalidInput when the property cannot be converted (any more: its type may have changed).
+    """
+    type_ = types.get(field) or conversions.own_type(rule.type, is_array=rule.is_array)
+    convert = conversions.find_sql(rule.type, type_, is_array=rule.is_array)
+    if convert is None:
+        raise InvalidInput(conversions.find_problem(rule, Field(field, type_)))
+    return MappedField(field, rule.key, type_, convert)
+
+
 def load_plan(schedule: Schedule) -> ExportPlan:
-    """Read what a schedule sends; raises InvalidInput when it names no key field."""
+    """Read what a schedule sends; raises InvalidInput when that cannot be sent."""
     rows = schedule.fields.select_related("rule").order_by("pk")
-    mapped = [(row.is_key, MappedField(row.field, row.rule.key, row.rule.type)) for row in rows]
+    types = schedule.options.get(FIELD_TYPES, {})
+    mapped = [(row.is_key, map_field(row.field, row.rule, types)) for row in rows]
     key = next((field for is_key, field in mapped if is_key), None)
     if key is None:
         raise InvalidInput("Choose the field by which the destination knows a person: this export has no key field.")
@@ -74,7 +97,7 @@ def load_plan(schedule: Schedule) -> ExportPlan:
         fields=fields,
         groups=groups,
         target=Target(
-            options=schedule.options,
+            options={key: value for key, value in schedule.options.items() if key != FIELD_TYPES},
             key_field=key.field,
             fields={field.field: field.type for field in fields},
             mode=SyncMode(schedule.mode),
@@ -85,7 +108,10 @@ def load_plan(schedule: Schedule) -> ExportPlan:
 
 _TEMPORARY = {
     "export_candidate": "profile_id uuid primary key",
-    "export_wanted": "profile_id uuid primary key, key text, payload jsonb, group_names jsonb, is_refused boolean",
+    "export_wanted": (
+        "profile_id uuid primary key, key text, payload jsonb, group_names jsonb, is_refused boolean,"
+        " claimed_key text, claimed_by uuid"
+    ),
     "export_taken": "key text, from_id uuid, to_id uuid, payload jsonb, group_names jsonb, is_certain boolean",
     "export_decision": "profile_id uuid primary key, action text, key text, payload jsonb, group_names jsonb",
 }
@@ -93,7 +119,7 @@ _TEMPORARY = {
 
 KEYED_PLANS = (
     "set local enable_hashjoin = off; set local enable_mergejoin = off;"
-    " set local enable_seqscan = off; set local enable_material = off"
+    " set local enable_seqscan = off; set local enable_material = off; set local enable_bitmapscan = off"
 )
 
 
@@ -112,10 +138,11 @@ def prepare() -> None:
         cursor.execute(KEYED_PLANS)
 
 
-def analyze(table: str) -> None:
-    """Tell the planner how few rows a temporary table holds."""
+def analyze(table: str, *columns: str) -> None:
+    """Tell the planner how few rows a temporary table holds, and what these columns hold."""
     with connection.cursor() as cursor:
-        cursor.execute(sql.SQL("analyze {}").format(sql.Identifier(table)))
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        cursor.execute(sql.SQL("analyze {} ({})").format(sql.Identifier(table), names))
 
 
 def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[UUID | None, int]:
@@ -132,6 +159,7 @@ def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[U
         " order by profile_id limit %(limit)s) m)"
     )
     with connection.cursor() as cursor:
+        cursor.execute("set local enable_sort = off")  # each part comes in order from its index, and ends at the limit
         cursor.execute(
             "with added as (insert into export_candidate select id from ("
             f"{source} union (select profile_id from export_record where schedule_id = %(schedule)s"
@@ -146,6 +174,7 @@ def add_everyone(plan: ExportPlan, *, after: UUID | None, limit: int) -> tuple[U
             },
         )
         last, count = cursor.fetchone()
+        cursor.execute("set local enable_sort = on")
     return (last if count == limit else None), int(count)
 
 
@@ -167,12 +196,15 @@ def compute_wanted(plan: ExportPlan) -> None:
     """
     payload, given = _payload(plan.fields)
     statement = f"""
-        insert into export_wanted (profile_id, key, payload, group_names, is_refused)
-        select c.profile_id,
-               case when is_in.it then p.properties ->> %(key)s end,
-               case when is_in.it then {payload} end,
-               case when is_in.it then coalesce(member.names, '[]') end,
-               false
+        insert into export_wanted (profile_id, key, payload, group_names, is_refused, claimed_key, claimed_by)
+        select c.profile_id, wanted.key,
+               case when wanted.key is not null then {payload} end,
+               case when wanted.key is not null then coalesce(member.names, '[]') end,
+               false,
+               r.claimed_key,
+               case when r.claimed_key = wanted.key then c.profile_id
+                    else (select q.profile_id from export_record q
+                           where q.schedule_id = %(schedule)s and q.claimed_key = wanted.key) end
           from export_candidate c
           left join profile p on p.guid = c.profile_id and p.merged_into is null
           left join lateral (
@@ -181,11 +213,14 @@ def compute_wanted(plan: ExportPlan) -> None:
                   join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
                  where m.profile_id = c.profile_id
                ) member on true
+          left join export_record r on r.schedule_id = %(schedule)s and r.profile_id = c.profile_id
          cross join lateral (
-                select p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null) as it
-               ) is_in
+                select case when p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null)
+                            then p.properties ->> %(key)s end as key
+               offset 0) wanted
     """
     given |= {
+        "schedule": plan.schedule_id,
         "key": plan.key.key,
         "groups": plan.group_ids,
         "names": [name for _, name in plan.groups],
@@ -194,7 +229,18 @@ def compute_wanted(plan: ExportPlan) -> None:
     with connection.cursor() as cursor:
         cursor.execute("delete from export_wanted")
         cursor.execute(statement, given)
-    analyze("export_wanted")
+    analyze("export_wanted", "profile_id", "key", "claimed_by")
+
+
+def compute_one(fields: Sequence[MappedField], profile_id: UUID) -> dict[str, Any]:
+    """What these fields hold for one profile."""
+    payload, given = _payload(fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"select ({payload})::text from profile p where p.guid = %(profile)s", {**given, "profile": profile_id}
+        )
+        [(found,)] = cursor.fetchall()
+    return dict(loads(found))
 
 
 def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, Any]]:
@@ -205,6 +251,7 @@ def _payload(fields: Sequence[MappedField]) -> tuple[str, dict[str, Any]]:
         pairs = []
         for number, field in enumerate(fields[start : start + _FIELDS_PER_OBJECT], start):
             given[f"field{number}"], given[f"key{number}"] = field.field, field.key
-            pairs.append(f"%(field{number})s::text, p.properties -> %(key{number})s::text")
+            value = field.convert.format(f"(p.properties -> %(key{number})s::text)")
+            pairs.append(f"%(field{number})s::text, {value}")
         parts.append(f"jsonb_build_object({', '.join(pairs)})")
     return " || ".join(parts), given

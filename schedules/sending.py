@@ -91,6 +91,8 @@ def _items(row: OwedRow) -> list[ProfileExport]:
 
     Doubt about the very key that is owed is met by writing everything: `old` is None then.
     """
+    if not row.may_hold:  # as nearly always
+        return [_item(row, row.held)] if row.owed or row.held else []
     standing = ([row.held] if row.held else []) + list(row.may_hold)
     if row.owed is None:
         return [_item(row, held) for held in _one_per_key(standing)]

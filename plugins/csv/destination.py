@@ -65,6 +65,7 @@ class CsvDestination(CsvFolder, ExportsProfiles, ReadsBack):
                 write_file(folder / name, target, rows)
             for name in store.files() - set(files.values()):  # of groups that are no longer exported
                 (folder / name).unlink(missing_ok=True)
+                _part_of(folder / name).unlink(missing_ok=True)  # left by whoever was killed while writing it
             _sync_folder(folder)
             store.publish(shape, files=list(files.values()))
 
@@ -115,7 +116,7 @@ def write_file(path: Path, target: Target, payloads: Iterable[Mapping[str, Any]]
     """Write one file as a whole: UTF-8, comma, every cell in quotes, dates and numbers as they are stored."""
     fields = [target.key_field, *(name for name in target.fields if name != target.key_field)]
     kinds = [(name, target.fields.get(name) == "phone_number") for name in fields]
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = _part_of(path)
     with temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
         writer.writerow([write_cell(name) for name in fields])
@@ -125,6 +126,11 @@ def write_file(path: Path, target: Target, payloads: Iterable[Mapping[str, Any]]
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _part_of(path: Path) -> Path:
+    """Where a file is written before it takes its name."""
+    return path.with_name(f".{path.name}.part")
 
 
 def write_cell(value: Any, *, is_phone: bool = False) -> str:

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, ClassVar
 
-from plugins.contracts import AppSpec, Option, OptionKind, Outcome, ProfileExport, Target
+from plugins.contracts import AppSpec, Field, Option, OptionKind, Outcome, ProfileExport, Target
 from plugins.demo.shop import ShopTable, make_shop
 from plugins.sqlite.destination import SqliteDestination
 
 __all__ = ["Demo"]
 
-RECEIVED = {"table": "received", "groups_table": "received_groups", "create_table": True}
+RECEIVED = {"table": "received", "groups_table": "received_groups", "create_table": True, "add_columns": True}
 _COLUMN_TYPES = {"integer": "integer", "boolean": "boolean", "money": "numeric", "date": "timestamp"}
 
 
@@ -47,12 +47,16 @@ class Demo(SqliteDestination):
     target_options: ClassVar[tuple[Option, ...]] = (
         Option("table", "Table", help="Leave it empty to send to the table that shows what was received."),
     )
+    new_fields_option = ""
 
     def open(self) -> Any:
         path = Path(str(self.options.get("path") or ""))
         if not path.exists() and path.parent.is_dir():
             build(path, customers=int(self.options.get("customers") or 500))
         return super().open()
+
+    def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
+        return super().fields({**target_options, "create_table": True})
 
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:
         return super().export(_with_tables(target), batch)

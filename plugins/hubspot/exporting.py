@@ -57,7 +57,10 @@ class HubspotExports(HubspotApp, ExportsProfiles, ReadsBack):
     def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
         return [
             Field(KEY_FIELD, "email", required=True),
-            *(Field(each.name, each.value_type) for each in list_fields(self.properties())),
+            *(
+                Field(each.name, each.value_type, takes_lists=each.value_type == "string")
+                for each in list_fields(self.properties())
+            ),
         ]
 
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:

@@ -40,8 +40,6 @@ class Property:
         """The product's value type that is nearest."""
         if self.name == KEY_FIELD:
             return "email"
-        if self.field_type == "phonenumber":
-            return "phone_number"
         return _VALUE_TYPES.get(self.type, "string")
 
 

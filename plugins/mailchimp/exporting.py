@@ -70,7 +70,10 @@ class MailchimpExports(MailchimpApp, ExportsProfiles, ReadsBack):
         merge_fields = self.merge_fields(self.choose_list(target_options))
         return [
             Field(KEY_FIELD, "email", required=True),
-            *(Field(merge_field.tag, merge_field.value_type) for merge_field in merge_fields),
+            *(
+                Field(merge_field.tag, merge_field.value_type, takes_lists=merge_field.value_type == "string")
+                for merge_field in merge_fields
+            ),
         ]
 
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:

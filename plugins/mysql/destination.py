@@ -6,12 +6,14 @@ that one. Tables that Grouparoo makes have the primary key alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from plugins.contracts import Target
+from plugins.contracts import Field, Target
 from plugins.mysql.source import MysqlSource
-from plugins.sql.exporting import GROUP_COLUMN, SqlExports
+from plugins.sql.exporting import SqlExports
+from plugins.sql.tables import GROUP_COLUMN
 
 
 class MysqlDestination(MysqlSource, SqlExports):
@@ -28,6 +30,11 @@ class MysqlDestination(MysqlSource, SqlExports):
     key_column_types: ClassVar[dict[str, str]] = dict.fromkeys(
         ("string", "email", "url", "phone_number"), "varchar(255) character set utf8mb4 collate utf8mb4_bin"
     )
+
+    def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
+        found = super().fields(target_options)
+        as_json = self.json_columns(str(target_options["table"])) if found else ()
+        return [replace(field, type="json") if field.key in as_json else field for field in found]
 
     def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         names = [self.quote(column) for column in columns]

@@ -11,7 +11,8 @@ import psycopg2
 
 from plugins.contracts import Target
 from plugins.postgres.source import PostgresSource
-from plugins.sql.exporting import GROUP_COLUMN, SqlExports
+from plugins.sql.exporting import SqlExports
+from plugins.sql.tables import GROUP_COLUMN
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _STAGING = "pg_temp.grouparoo_staging"
@@ -30,7 +31,11 @@ class PostgresDestination(PostgresSource, SqlExports):
         "date": "timestamptz",
     }
 
+    reads_json = True
+
     def to_column(self, value: Any, type_: str) -> Any:
+        if type_ == "json" and value is not None:
+            return json.dumps(value, ensure_ascii=False)
         return value  # `_copy_text` makes the text of every kind of value; PostgreSQL reads ISO 8601
 
     def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

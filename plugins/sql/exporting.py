@@ -1,7 +1,8 @@
 """Keeping a table (and, where asked, a table of groups) in step with profiles.
 
 Target options: `table`; `create_table` (make the tables when they are missing: typed columns, primary key on the key
-field); `groups_table`, which holds one row (key, group_name) per group of a profile. One transaction per batch. When
+field); `add_columns` (add typed columns to a table that lacks them); `groups_table`, which holds one row (key,
+group_name) per group of a profile. One transaction per batch. When
 the database refuses a batch for its data, the batch is split until the rows at fault stand alone: those are rejected.
 """
 
@@ -18,7 +19,6 @@ from typing import Any, ClassVar
 from plugins.base import ExportsProfiles, ReadsBack
 from plugins.contracts import (
     ACCEPTED,
-    Field,
     Halt,
     Option,
     OptionKind,
@@ -31,9 +31,7 @@ from plugins.contracts import (
 from plugins.sql.errors import RefusalKind, Refused
 from plugins.sql.keys import KeyType, to_time
 from plugins.sql.retrieving import SqlRetrieves
-from plugins.sql.sampling import value_type
-
-GROUP_COLUMN = "group_name"
+from plugins.sql.tables import GROUP_COLUMN, SqlTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ class Plan:
     names: list[str]  # the groups that are ours
 
 
-class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
+class SqlExports(SqlTables, SqlRetrieves, ExportsProfiles, ReadsBack):
     """The exporting half of a SQL plugin."""
 
     target_options: ClassVar[tuple[Option, ...]] = (
@@ -60,13 +58,19 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
             help="With a column for each field and the key as its primary key.",
         ),
         Option(
+            "add_columns",
+            "Add columns that are missing",
+            kind=OptionKind.BOOLEAN,
+            help="Then a property may also go to a column that the table does not have yet.",
+        ),
+        Option(
             "groups_table",
             "Table of groups",
             help="Leave it empty to send no groups. It gets one row for each group of a person: key, group_name.",
         ),
     )
-    column_types: ClassVar[Mapping[str, str]]  # by value type, for tables that we make
-    key_column_types: ClassVar[Mapping[str, str]] = {}  # the same where a key needs another type
+    new_fields_option = "add_columns"
+    reads_json: ClassVar[bool] = False  # whether the driver gives JSON as what it says, not as text
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
@@ -88,23 +92,11 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
             return None
         if type_ == "date":
             return to_time(value)
+        if type_ == "json":
+            return json.dumps(value, ensure_ascii=False)
         return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
     # ------------------------------------------------------------ the capabilities
-
-    def fields(self, target_options: Mapping[str, Any]) -> Sequence[Field]:
-        schema, _, name = str(target_options.get("table") or "").rpartition(".")
-        with self.inspect() as inspector:
-            if not name or not inspector.has_table(name, schema=schema or None):
-                return ()
-            return [
-                Field(
-                    key=column["name"],
-                    type=value_type(column["type"]),
-                    required=not column["nullable"] and column["default"] is None and not column.get("autoincrement"),
-                )
-                for column in inspector.get_columns(name, schema=schema or None)
-            ]
 
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:
         self._prepare(target)
@@ -118,11 +110,15 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
         wanted = {_fold(key): key for key in keys}
         held: dict[Any, Mapping[str, Any]] = {}
         for row in rows:
-            payload = {name: from_column(value, target.fields[name]) for name, value in zip(columns, row, strict=True)}
+            payload = {name: self._read(value, target.fields[name]) for name, value in zip(columns, row, strict=True)}
             key = wanted.get(_fold(payload[target.key_field]))
             if key is not None:
                 held[key] = payload
         return held
+
+    def _read(self, value: Any, type_: str) -> Any:
+        is_text = type_ == "json" and isinstance(value, str) and not self.reads_json
+        return json.loads(value) if is_text else from_column(value, type_)
 
     # ------------------------------------------------------------ one batch
 
@@ -162,7 +158,7 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
         """Give rows their new key where it is free; a row that is left under its old key is deleted afterwards."""
         taken = self._existing(target, [new for _, new in moves])
         convert = self._key_type(target).convert
-        pairs = [(convert(new), convert(old)) for old, new in moves if _fold(new) not in taken]
+        pairs = [(convert(new), convert(old)) for old, new in order_moves(moves, taken)]
         if pairs:
             key = self.quote(target.key_field)
             self.execute(
@@ -220,41 +216,16 @@ class SqlExports(SqlRetrieves, ExportsProfiles, ReadsBack):
         name = target.options.get("groups_table")
         return self.quote_table(name) if name else ""
 
-    # ------------------------------------------------------------ tables
-
     def _prepare(self, target: Target) -> None:
-        """Check the target once per connection, and make its tables where that is asked and they are missing."""
+        """Check the target once per connection, and make what is missing where that is asked."""
         if not target.options.get("table"):
             raise Halt("The export names no table to write to.")
         if target.key_field not in target.fields:
             raise Halt(f"The key field {target.key_field} is not among the fields that are exported.")
         about = repr((sorted(target.options.items(), key=str), target.key_field, sorted(target.fields.items())))
-        if about in self._prepared:
-            return
-        if target.options.get("create_table"):
-            with self.writing():
-                self.run_all(self._table_statements(target))
-        self._prepared.add(about)
-
-    def _table_statements(self, target: Target) -> list[str]:
-        key = self.quote(target.key_field)
-        key_type = target.fields[target.key_field]
-        key_sql = self.key_column_types.get(key_type) or self.column_types.get(key_type, self.column_types["string"])
-        others = [
-            f", {self.quote(name)} {self.column_types.get(type_, self.column_types['string'])}"
-            for name, type_ in target.fields.items()
-            if name != target.key_field
-        ]
-        columns = f"({key} {key_sql} not null{''.join(others)}, primary key ({key}))"
-        made = [f"create table if not exists {self._table(target)} {columns}"]
-        if self._groups_table(target):
-            group = self.quote(GROUP_COLUMN)
-            group_sql = self.key_column_types.get("string") or self.column_types["string"]
-            made.append(
-                f"create table if not exists {self._groups_table(target)} "
-                f"({key} {key_sql} not null, {group} {group_sql} not null, primary key ({key}, {group}))"
-            )
-        return made
+        if about not in self._prepared:
+            self.make_tables(target)
+            self._prepared.add(about)
 
 
 def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
@@ -264,7 +235,8 @@ def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
     names = dict.fromkeys(target.groups)
     for item in batch:
         old = item.old.get(field) if item.old is not None and item.release_old_key else None
-        names.update(dict.fromkeys((*item.old_groups, *item.new_groups)))
+        for name in (*item.old_groups, *item.new_groups):
+            names[name] = None
         if old is not None:
             plan.ungrouped.append(old)
         if item.new is None:
@@ -281,9 +253,26 @@ def plan_batch(target: Target, batch: Sequence[ProfileExport]) -> Plan:
                 if target.mode is not SyncMode.ENRICH:
                     plan.gone.append(old)
     plan.names.extend(names)
-    written = {str(payload.get(field)) for payload in plan.rows}
-    plan.gone[:] = [key for key in plan.gone if str(key) not in written]
+    if plan.gone:
+        written = {str(payload.get(field)) for payload in plan.rows}
+        plan.gone[:] = [key for key in plan.gone if str(key) not in written]
     return plan
+
+
+def order_moves(moves: Sequence[tuple[Any, Any]], taken: set[str]) -> list[tuple[Any, Any]]:
+    """The (old, new) keys whose new one is free when its turn comes: in a chain the last one makes room first.
+
+    Those that go round in a circle, and those whose new key somebody else keeps, are left out.
+    """
+    waiting = {_fold(new): (old, new) for old, new in moves}
+    free = [key for key in waiting if key not in taken]
+    ordered: list[tuple[Any, Any]] = []
+    while free:
+        old, new = waiting.pop(free.pop())
+        ordered.append((old, new))
+        if (left := _fold(old)) in waiting and left in taken:
+            free.append(left)
+    return ordered
 
 
 def from_column(value: Any, type_: str) -> Any:

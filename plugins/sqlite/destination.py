@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from plugins.contracts import Target
-from plugins.sql.exporting import GROUP_COLUMN, SqlExports
+from plugins.sql.exporting import SqlExports
+from plugins.sql.tables import GROUP_COLUMN
 from plugins.sqlite.source import SqliteSource
 
 

@@ -13,7 +13,7 @@ from plugins.webhook.receiver import Receiver, read_address
 from plugins.webhook.template import ACTION, KEY, OWN_NAMES, PROFILE, Template, read_template
 
 MOST_AT_ONCE = 500
-_ANY = "any_type"
+_ANY = "json"  # a value of any type, as it is
 _METHODS = ("POST", "PUT", "PATCH")
 _AS_ANY, _DELETE = "same", "delete"
 _REMOVALS = ((_AS_ANY, "As any other, with the action remove"), (_DELETE, "By the method DELETE"))
@@ -64,7 +64,9 @@ class Destination:
         """The fields that the template asks for; none where everything is sent."""
         if self.template is None or PROFILE in self.template.names:
             return ()
-        named = [Field(name, _ANY, required=True) for name in self.template.names if name not in OWN_NAMES]
+        named = [
+            Field(name, _ANY, required=True, takes_lists=True) for name in self.template.names if name not in OWN_NAMES
+        ]
         return [*named, Field(KEY, _ANY)] if KEY in self.template.names else named
 
     def method_for(self, action: str) -> str:

@@ -14,6 +14,7 @@ from core.ui.forms import dress, mark_needed
 from groups.models import Group
 from plugins.contracts import Option, OptionKind
 from profiles.models import ProfilePropertyRule
+from schedules.conversions import find_problem, label_of
 from schedules.editing.offers import Writable
 from schedules.editing.rhythms import LOADS, RhythmFields, initial_rhythm, set_choices
 from schedules.models import Direction, Mode
@@ -50,8 +51,8 @@ class SentField:
 class ExportForm(RhythmFields):
     """Everything a person decides of an export.
 
-    Where the App knows its fields there is a row for each of them; otherwise one for each property, with the name of
-    the field it goes to.
+    Where the App knows its fields there is a row for each of them; where it does not, or may get new ones, one for each
+    property, with the name of the field it goes to.
     """
 
     name = forms.CharField(
@@ -106,6 +107,9 @@ class ExportForm(RhythmFields):
         if self.knows_fields:
             self._add_known_fields()
         else:
+            unique = [(rule.key, f"The field of {rule}") for rule in rules if rule.is_unique]
+            set_choices(self, "key_field", [("", "Choose…"), *unique])
+        if self.takes_free_fields:
             self._add_free_fields()
         for each in self.fields.values():
             dress(each)
@@ -122,6 +126,11 @@ class ExportForm(RhythmFields):
         return "" if self.target.problem in told else self.target.problem
 
     @property
+    def takes_free_fields(self) -> bool:
+        """Whether fields can be named that the App does not say it has."""
+        return self.target.takes_new or not self.knows_fields
+
+    @property
     def options(self) -> list[BoundField]:
         """What the plugin asks for."""
         return [self[f"option-{option.key}"] for option in self.target.options]
@@ -133,24 +142,24 @@ class ExportForm(RhythmFields):
 
     @property
     def mapping(self) -> list[SentField]:
-        """The rows of the mapping."""
-        if self.knows_fields:
-            return [
-                SentField(
-                    label=field.key,
-                    note=field.type.replace("_", " "),
-                    field=self[f"from-{index}"],
-                    is_required=field.required,
-                    hidden=f"field-{index}",
-                )
-                for index, field in enumerate(self.target.fields)
-            ]
+        """The rows of the mapping: one for each field that the App knows."""
         return [
             SentField(
-                str(rule), f"{rule.get_type_display().lower()}{', identifies' * rule.is_unique}", self[f"to-{rule.key}"]
+                label=field.key,
+                note=label_of(field.type).lower(),
+                field=self[f"from-{index}"],
+                is_required=field.required,
+                hidden=f"field-{index}",
             )
-            for rule in self.rules
+            for index, field in enumerate(self.target.fields)
         ]
+
+    @property
+    def free_mapping(self) -> list[SentField]:
+        """One row for each property, where fields are named by whoever writes them down."""
+        if not self.takes_free_fields:
+            return []
+        return [SentField(str(rule), _type_of(rule), self[f"to-{rule.key}"]) for rule in self.rules]
 
     def clean(self) -> dict[str, Any]:
         """What is wrong beside the field it is about."""
@@ -160,16 +169,25 @@ class ExportForm(RhythmFields):
             self.add_error("whom", "Choose at least one group, or everyone.")
         if not cleaned.get("key_field") and "key_field" not in self.errors:
             self.add_error("key_field", "Choose the field by which the App knows a person.")
+        self._check_known_fields()
         return cleaned
+
+    def _check_known_fields(self) -> None:
+        """Say beside each field what its property cannot be, and beside the key field why it cannot be the key."""
+        given, rules = self.cleaned_data, {rule.key: rule for rule in self.rules}
+        for index, field in enumerate(self.target.fields):
+            rule = rules.get(given.get(f"from-{index}") or "")
+            if rule is not None and (problem := find_problem(rule, field)):
+                self.add_error(f"from-{index}", problem)
+            if field.key == given.get("key_field") and field.key_problem:
+                self.add_error("key_field", field.key_problem)
 
     def read_fields(self) -> dict[str, str]:
         """The property key for each field that is sent, of a valid or an unfinished form."""
         given = getattr(self, "cleaned_data", {})
-        if self.knows_fields:
-            pairs = {field.key: given.get(f"from-{index}") for index, field in enumerate(self.target.fields)}
-            return {name: key for name, key in pairs.items() if key}
-        names = {rule.key: (given.get(f"to-{rule.key}") or "").strip() for rule in self.rules}
-        return {name: key for key, name in names.items() if name}
+        known = {field.key: given.get(f"from-{index}") for index, field in enumerate(self.target.fields)}
+        named = {(given.get(f"to-{rule.key}") or "").strip(): rule.key for rule in self.rules}
+        return {name: key for name, key in {**named, **known}.items() if name and key}
 
     def read_options(self) -> dict[str, Any]:
         """The target's options with the key field."""
@@ -210,7 +228,7 @@ class ExportForm(RhythmFields):
         return {group.pk: (given.get(f"group-name-{group.pk}") or group.name).strip() for group in chosen}
 
     def _add_known_fields(self) -> None:
-        properties = [("", "Not sent"), *((rule.key, str(rule)) for rule in self.rules)]
+        properties = [("", "Not sent"), *((rule.key, f"{rule} ({_type_of(rule)})") for rule in self.rules)]
         for index, field in enumerate(self.target.fields):
             self.fields[f"from-{index}"] = forms.ChoiceField(
                 label=f"Property for {field.key}", choices=properties, required=False
@@ -225,8 +243,10 @@ class ExportForm(RhythmFields):
                 max_length=200,
                 widget=forms.TextInput(attrs={"placeholder": "Not sent", "autocomplete": "off", "spellcheck": "false"}),
             )
-        unique = [(rule.key, f"The field of {rule}") for rule in self.rules if rule.is_unique]
-        set_choices(self, "key_field", [("", "Choose…"), *unique])
+
+
+def _type_of(rule: ProfilePropertyRule) -> str:
+    return f"{rule.type_in_words.lower()}{', identifies' * rule.is_unique}"
 
 
 def read_known(given: Mapping[str, Any]) -> list[str]:
@@ -240,7 +260,8 @@ def read_known(given: Mapping[str, Any]) -> list[str]:
 def initial_of(data: ScheduleData, target: Writable, rules: Sequence[ProfilePropertyRule]) -> dict[str, Any]:
     """What the form shows of a schedule that exists."""
     key_field = data.options.get("key_field", "")
-    field_of = {key: name for name, key in data.fields.items()}
+    known = {field.key for field in target.fields}
+    field_of = {key: name for name, key in data.fields.items() if name not in known}
     mapped: dict[str, Any] = {f"to-{rule.key}": field_of.get(rule.key, "") for rule in rules}
     mapped |= {f"from-{index}": data.fields.get(field.key, "") for index, field in enumerate(target.fields)}
     return {
@@ -280,7 +301,13 @@ def guess(target: Writable, rules: Sequence[ProfilePropertyRule]) -> dict[str, A
 def _option_field(option: Option, target: Writable) -> forms.Field:
     choices = target.choices.get(option.key) or option.choices
     if option.kind is OptionKind.BOOLEAN:
-        return forms.BooleanField(label=option.label, help_text=option.help, required=False, initial=option.default)
+        return forms.BooleanField(
+            label=option.label,
+            help_text=option.help,
+            required=False,
+            initial=option.default,
+            widget=forms.CheckboxInput(attrs=LOADS),
+        )
     if choices:
         given = [("", "Choose…"), *choices]
         return forms.ChoiceField(
@@ -292,7 +319,7 @@ def _option_field(option: Option, target: Writable) -> forms.Field:
             widget=forms.Select(attrs=LOADS),
         )
     attrs = {"placeholder": option.placeholder, "autocomplete": "off", "spellcheck": "false"}
-    if option.key == "table" and target.names:
+    if option.key.endswith("table") and target.names:
         attrs |= {"list": "tables", **LOADS}
     is_long = option.kind in (OptionKind.SQL, OptionKind.JSON)
     return forms.CharField(

@@ -63,6 +63,7 @@ class Writable:
     names: Sequence[str] = ()
     fields: Sequence[Field] = ()
     choices: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)  # by option, loaded from the tool
+    takes_new: bool = False  # besides its fields others may be named, which are made
     problem: str = ""
 
 
@@ -140,6 +141,7 @@ def read_target(app: App, options: Mapping[str, Any]) -> Writable:
             fields: Sequence[Field] = ()
             if all(options.get(option.key) for option in wanted if option.required):
                 fields = cast("ExportsProfiles", connected).fields(options)
-            return Writable(wanted, modes, names, fields, choices)
+            takes_new = bool(fields and kind.new_fields_option and options.get(kind.new_fields_option))
+            return Writable(wanted, modes, names, fields, choices, takes_new)
     except PluginError as error:
         return Writable(wanted, modes, names, choices=choices, problem=error.reason)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from groups import pages as group_pages
+from plugins.contracts import Field
 from profiles import queries
 from profiles.models import Profile, ProfilePropertyRule
 from profiles.queries import Person
+from schedules import payloads
+from schedules.conversions import name_types
 
 _CANDIDATES = 20  # people looked at to find one who would be sent
 
@@ -32,8 +35,12 @@ def preview(
     everyone: bool,
     wanted: str,
     rules: Sequence[ProfilePropertyRule],
+    known: Sequence[Field] = (),
 ) -> Preview:
-    """The row for the person that `wanted` names, or for one who would be sent when it is empty."""
+    """The row for the person that `wanted` names, or for one who would be sent when it is empty.
+
+    `known` are the destination's fields. Raises InvalidInput for a property that cannot go to its field.
+    """
     if wanted:
         people = queries.search(wanted, rules)[:1]
         if not people:
@@ -50,7 +57,17 @@ def preview(
         return Preview(person, reason=f"They have no value for the key field “{key_field}”, so they are not sent.")
     if not everyone and not names:
         return Preview(person, reason="They are in none of the groups, so they are not sent.")
-    return Preview(person, {name: best.properties.get(each) for name, each in fields.items()}, names)
+    return Preview(person, _payload_of(best, fields, rules, known), names)
+
+
+def _payload_of(
+    profile: Profile, fields: Mapping[str, str], rules: Sequence[ProfilePropertyRule], known: Sequence[Field]
+) -> dict[str, Any]:
+    by_key = {rule.key: rule for rule in rules}
+    sent = {name: by_key[key] for name, key in fields.items()}
+    types = name_types(sent, {field.key: field for field in known})
+    payload = payloads.compute_one([payloads.map_field(name, rule, types) for name, rule in sent.items()], profile.pk)
+    return {name: payload[name] for name in fields}  # in the order of the form
 
 
 def _likely(groups: Mapping[int, str], *, everyone: bool) -> list[Profile]:

@@ -161,7 +161,8 @@ def _edit_export(request: HttpRequest, app: App, schedule: Schedule | None) -> H
                     with form.catching(_names_of_options(form)):
                         return _save(request, schedule, wanted)
                 else:
-                    preview = _preview(wanted, request.POST.get("person", "").strip(), form)
+                    with form.catching():
+                        preview = _preview(wanted, request.POST.get("person", "").strip(), form)
     else:
         form = _fresh_export(request, app, data)
     context = {
@@ -200,7 +201,12 @@ def _reloaded_export(request: HttpRequest, app: App, target: Writable) -> Export
     given = {key: value for key, value in request.POST.dict().items() if value}
     earlier = {name: given.get(f"from-{index}", "") for index, name in enumerate(export_form.read_known(given))}
     kept = {f"from-{i}": earlier[field.key] for i, field in enumerate(target.fields) if earlier.get(field.key)}
-    written = {key: value for key, value in given.items() if not key.startswith("from-")}
+    known = {field.key for field in target.fields}
+    written = {
+        key: value
+        for key, value in given.items()
+        if not key.startswith("from-") and not (key.startswith("to-") and value in known)
+    }
     ticks = {name: name in given for name in _TICKS}
     return _export_form(None, app, target, **{**export_form.guess(target, _rules()), **written, **ticks, **kept})
 
@@ -213,6 +219,7 @@ def _preview(wanted: ScheduleData, person: str, form: ExportForm) -> previews.Pr
         everyone=wanted.everyone,
         wanted=person,
         rules=form.rules,
+        known=form.target.fields,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from psycopg2.extensions import parse_dsn
 
 from apps_connectors import apps_store, connections
 from core.accounts.actors import SYSTEM
+from profiles.models import ProfilePropertyRule
 from schedules import schedules_store
-from schedules.models import RunState, Schedule
+from schedules.editing import previews
+from schedules.models import ExportRecord, RunState, Schedule
 from tests.factories import make_rule
 from tests.mariadb import MariaDB
 from tests.plugins.customerio import conftest as customerio_app
@@ -301,3 +303,83 @@ def test_a_table_that_vanished_halts_the_export_and_loses_nothing(world: World, 
     schedules_store.resume(schedule.pk, actor=SYSTEM)
     assert export(schedule).counters["sent"] == 1
     assert destination.names() == {"alice@example.com": "Alice"}
+
+
+@pytest.mark.parametrize("destination", SQL, indirect=True)
+def test_values_become_what_the_columns_take_and_the_preview_shows_it(world: World, destination: Destination) -> None:
+    make_rule("tags", "string", is_array=True)
+    world.people({"email": "zoe@example.com"}, {**ALICE, "visits": 3, "ltv": 3.0, "tags": ["red", "“blue”"]})
+    columns = {
+        "visits_text": "visits", "visits_number": "visits", "ltv_text": "ltv", "vip_text": "is_vip",
+        "vip_number": "is_vip", "born_text": "born_at", "tags": "tags",
+    }  # fmt: skip
+    kinds = {"visits_number": "double precision", "vip_number": "smallint"}
+    described = "".join(f", {name} {kinds.get(name, 'varchar(100)')}" for name in columns)
+    destination.execute(f"create table people (email varchar(100) primary key{described})")
+    fields = {"email": "email", **columns}
+    data = schedules_store.ScheduleData(
+        direction="export",
+        name="real",
+        app_id=world.app.pk,
+        options={"table": "people", "key_field": "email"},
+        fields=fields,
+        everyone=True,
+    )
+    schedule = schedules_store.create_schedule(data, actor=SYSTEM)
+    assert schedule.options["field_types"] == {
+        "visits_text": "string", "visits_number": "float", "ltv_text": "string", "vip_text": "string",
+        "vip_number": "integer", "born_text": "string",
+    }  # fmt: skip
+    run = export(schedule)
+    assert (run.state, run.counters["sent"], run.error) == (RunState.COMPLETE, 2, "")
+    look = destination.execute(f"select {', '.join(columns)} from people order by email")
+    assert [tuple(row) for row in look] == [  # type: ignore[attr-defined]  # it gives the rows
+        ("3", 3.0, "3", "true", 1, "1990-02-28T00:00:00.000000Z", '["red", "“blue”"]'),
+        (None,) * 7,
+    ]
+    assert export(schedule).counters.get("sent", 0) == 0
+    with connections.connect(world.app.pk) as app:
+        known = app.fields(schedule.options)  # type: ignore[attr-defined]  # it exports
+    rules = list(ProfilePropertyRule.objects.all())
+    shown = previews.preview(fields, key_field="email", groups={}, everyone=True, wanted="", rules=rules, known=known)
+    assert shown.person
+    assert shown.payload
+    assert shown.payload["ltv_text"] == "3"
+    assert shown.payload == ExportRecord.objects.get(profile_id=shown.person.profile.pk).payload
+    schedules_store.update_schedule(schedule.pk, schedules_store.read_data(schedule), actor=SYSTEM)
+    schedule.refresh_from_db()
+    assert schedule.mapping_version == 1
+
+
+@pytest.mark.parametrize("destination", SQL, indirect=True)
+def test_a_field_that_is_new_becomes_a_column_and_an_array_is_json_text(world: World, destination: Destination) -> None:
+    make_rule("numbers", "integer", is_array=True)
+    world.people({**BOB, "visits": 7, "numbers": [1, 2]})
+    destination.execute("create table people (email varchar(100) primary key, name varchar(100))")
+    data = schedules_store.ScheduleData(
+        direction="export",
+        name="real",
+        app_id=world.app.pk,
+        options={"table": "people", "key_field": "email", "add_columns": True},
+        fields={"email": "email", "name": "first_name", "how_often": "visits", "numbers": "numbers"},
+        everyone=True,
+    )
+    schedule = schedules_store.create_schedule(data, actor=SYSTEM)
+    assert export(schedule).counters["sent"] == 1
+    look = destination.execute("select name, how_often, numbers from people")
+    assert [tuple(row) for row in look] == [("Bob", 7, "[1, 2]")]  # type: ignore[attr-defined]  # it gives the rows
+
+
+@pytest.mark.parametrize("destination", ["files"], indirect=True)
+def test_the_file_of_an_empty_group_goes_with_the_group(world: World, files: Destination) -> None:
+    world.people(ALICE)
+    schedule = make_export(world, files)
+    export(schedule)
+    folder = Path(files.app_options["folder"])
+    assert {path.name for path in folder.glob("*.csv")} == {"vip.csv", "new.csv"}
+    data = schedules_store.read_data(schedule)
+    only = {group_id: name for group_id, name in data.groups.items() if name == "vip"}
+    schedules_store.update_schedule(schedule.pk, replace(data, groups=only), actor=SYSTEM)
+    run = export(schedule)
+    assert run.counters.get("sent", 0) == 0
+    assert {path.name for path in folder.glob("*.csv")} == {"vip.csv"}

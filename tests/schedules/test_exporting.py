@@ -9,6 +9,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core.accounts import project
@@ -16,7 +17,7 @@ from core.accounts.actors import SYSTEM
 from core.work.models import Work
 from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, ProfileExport, Reject, Retry
 from profiles.models import Profile
-from schedules import exporting, runs, schedules_store
+from schedules import comparing, exporting, ledger, payloads, runs, schedules_store
 from schedules.models import ExportRecord, Run, RunError, RunState
 from tests.schedules.destinations import (
     Memory,
@@ -179,6 +180,31 @@ def test_more_than_one_step_of_everything_arrives_once(world: World, monkeypatch
     assert shelf().sent == 50
     assert set(names()) == {person["email"] for person in people}
     assert ExportRecord.objects.filter(profile_id__in=guids, state="held").count() == 50
+
+
+def test_a_comparison_looks_at_each_profile_a_few_times_though_the_planner_knows_nothing_of_a_young_ledger(
+    world: World,
+) -> None:
+    many = 500
+    world.people(*[{"email": f"p{number}@example.com"} for number in range(many)])
+    schedule = world.export()
+    assert export(schedule).counters["sent"] == many
+    plan = payloads.load_plan(schedule)
+    with transaction.atomic(), connection.cursor() as statement:
+        payloads.prepare()
+        statement.execute(_READ)
+        [(before,)] = statement.fetchall()
+        payloads.add_everyone(plan, after=None, limit=2 * many)
+        assert not comparing.find_wanted(plan)
+        assert comparing.decide(plan).count("keep") == many
+        ledger.apply_decisions(schedule.pk, run_id=1)
+        statement.execute(_READ)
+        [(after,)] = statement.fetchall()
+    assert many < after - before < 50 * many  # each with each would be 500
+
+
+# How many rows this transaction has read by now, of all tables.
+_READ = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_all_tables"
 
 
 def test_a_profile_that_is_gone_is_removed_by_a_full_comparison(world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from plugins.contracts import Halt, ProfileExport, SyncMode, Target
 from plugins.csv import Csv
 from plugins.csv import destination as writing
 from plugins.csv.destination import FORMULA_STARTS, name_files, write_cell
+from tests.waiting import wait_until
 
 FIELDS = {"email": "email", "name": "string", "phone": "phone_number", "balance": "float"}
 
@@ -115,6 +118,41 @@ def test_a_crash_while_a_file_is_written_leaves_the_old_one_and_the_next_run_men
     assert [row[1] for row in rows_of(tmp_path / "profiles.csv")[1:]] == ["Alice"]
     app.finish(target())
     assert [row[1] for row in rows_of(tmp_path / "profiles.csv")[1:]] == ["Alice", "Bob"]
+    assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+_PUBLISH = """
+import sys
+from plugins.contracts import SyncMode, Target
+from plugins.csv import Csv
+
+groups = tuple(f"group {number}" for number in range(20))
+Csv({"folder": sys.argv[1]}).finish(Target({}, "email", {"email": "email", "name": "string"}, groups=groups))
+"""
+
+
+def test_a_reader_sees_whole_files_alone_when_a_writer_is_killed_between_them(app: Csv, tmp_path: Path) -> None:
+    names, many = tuple(f"group {number}" for number in range(20)), 2000
+    groups = Target({}, "email", {"email": "email", "name": "string"}, groups=names)
+
+    def send(version: str) -> None:
+        people = [{"email": f"p{number}@example.com", "name": version} for number in range(many)]
+        app.export(groups, [ProfileExport(person["email"], None, person, new_groups=names) for person in people])
+
+    send("old")
+    app.finish(groups)
+    before = {path: path.stat().st_ino for path in tmp_path.glob("*.csv")}
+    send("new")
+    writer = subprocess.Popen([sys.executable, "-c", _PUBLISH, str(tmp_path)])
+    wait_until(lambda: (tmp_path / "group 0.csv").stat().st_ino != before[tmp_path / "group 0.csv"], what="a new file")
+    writer.kill()
+    writer.wait()
+    found = [{row[1] for row in rows_of(path)[1:]} for path in before if len(rows_of(path)) == many + 1]
+    assert len(found) == len(names)
+    assert all(len(versions) == 1 for versions in found)
+    app.finish(Target({}, "email", {"email": "email", "name": "string"}, groups=names[:10]))
+    assert {row[1] for path in tmp_path.glob("*.csv") for row in rows_of(path)[1:]} == {"new"}
+    assert len(list(tmp_path.glob("*.csv"))) == 10
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
 
 

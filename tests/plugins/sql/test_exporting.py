@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plugins.contracts import Halt, OutcomeKind, ProfileExport, SyncMode, Target
+from plugins.sql.exporting import order_moves
 from tests.plugins.sql.conftest import Shop
 
 FIELDS = {"email": "email", "name": "string", "age": "integer", "seen": "date"}
@@ -50,7 +51,9 @@ def test_typed_values_arrive_and_are_read_back(shop: Shop) -> None:
         described = {field.key: field.type for field in app.fields(target.options)}
         assert list(described) == list(FIELDS)
         assert described["age"] == "integer"
-        assert app.fields({"table": "nowhere"}) == ()
+        assert list(app.fields({"table": "nowhere", "create_table": True})) == []
+        with pytest.raises(Halt, match="no table nowhere"):
+            app.fields({"table": "nowhere"})
 
 
 def test_rows_that_the_database_refuses_are_found_among_the_others(shop: Shop) -> None:
@@ -134,3 +137,33 @@ def test_a_batch_that_fails_leaves_nothing_behind_and_the_session_read_only(shop
         assert contacts(shop) == {}
         with pytest.raises(Halt, match=r"(?i)read.?only"):
             app.execute("delete from contacts")
+
+
+def test_moves_wait_for_their_room_and_circles_are_left_out() -> None:
+    assert order_moves([("a", "b"), ("b", "c")], {"b"}) == [("b", "c"), ("a", "b")]
+    assert order_moves([("a", "b"), ("b", "a")], {"a", "b"}) == []
+    assert order_moves([("a", "b"), ("c", "a")], {"a", "b"}) == []
+    assert order_moves([], set()) == []
+
+
+@pytest.mark.mariadb
+def test_mysql_gets_a_batch_in_few_statements_and_a_row_larger_than_a_packet_alone_is_rejected(
+    mysql_shop: Shop,
+) -> None:
+    mysql_shop.run("drop table if exists contacts")
+    to = Target({"table": "contacts", "create_table": True}, "email", {"email": "email", "name": "string"})
+    items = [ProfileExport(str(n), None, {"email": f"p{n}", "name": "x" * 500}) for n in range(1000)]
+    with mysql_shop.connect() as app:
+        app.export(to, [])
+        before = _statements(app)
+        app.export(to, items)
+        assert _statements(app) - before < 10
+        [(most,)] = app.query("select @@max_allowed_packet")[1]
+        items[7] = ProfileExport("7", None, {"email": "p7", "name": "y" * (most + 1)})
+        kinds = [outcome.kind for outcome in app.export(to, items)]
+    assert [n for n, kind in enumerate(kinds) if kind is not OutcomeKind.ACCEPTED] == [7]
+    assert kinds[7] is OutcomeKind.REJECT
+
+
+def _statements(app: Any) -> int:
+    return int(app.query("show session status like 'Questions'")[1][0][1])
