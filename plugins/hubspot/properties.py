@@ -20,7 +20,6 @@ _VALUE_TYPES = {
     "bool": "boolean",
     "date": "date",
     "datetime": "date",
-    "phone_number": "phone_number",
 }
 _SHOWN_OPTIONS = 8
 

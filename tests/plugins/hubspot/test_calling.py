@@ -191,7 +191,7 @@ def test_tables_and_a_sample_show_contacts_with_what_they_have(account: Account,
         "email",
         "float",
         "boolean",
-        "phone_number",
+        "string",
     )
     sample = hubspot.sample("contacts", limit=5)
     rows = [dict(zip(sample.columns, row, strict=True)) for row in sample.rows]

@@ -414,7 +414,7 @@ def test_fields_are_the_properties_that_can_be_written(hubspot: LocalHubspot) ->
         "float",
         "boolean",
         "date",
-        "phone_number",
+        "string",
     )
     assert not {"createdate", "hs_object_id", "score", "old"} & set(found)
 

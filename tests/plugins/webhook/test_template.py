@@ -114,7 +114,7 @@ def test_the_fields_of_a_template_are_those_of_the_export(receiver: Receiver) ->
             ("First Name", True),
             ("email", True),
         ]
-        assert app.fields({"template": '{"k": "{{key}}", "a": "{{action}}"}'}) == [Field("key", "any_type")]
+        assert app.fields({"template": '{"k": "{{key}}", "a": "{{action}}"}'}) == [Field("key", "json")]
         assert list(app.fields({"template": '{"p": "{{profile}}", "a": "{{action}}"}'})) == []
         assert list(app.fields({})) == []
 
