@@ -58,7 +58,7 @@ def create_schedule(data: ScheduleData, *, actor: Actor) -> Schedule:
 
     One that runs every so many minutes is due at once, one with a cron line at its next time.
     """
-    data, rules = _check(data)
+    data, rules = check(data)
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -79,7 +79,7 @@ def update_schedule(schedule_id: int, data: ScheduleData, *, actor: Actor) -> Sc
 
     An import whose source or columns changed reads everything again, an export compares everyone.
     """
-    data, rules = _check(data)
+    data, rules = check(data)
     try:
         with transaction.atomic():
             schedule = _lock(schedule_id)
@@ -149,6 +149,32 @@ def read_data(schedule: Schedule) -> ScheduleData:
     )
 
 
+def check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyRule]]:
+    """The schedule as it would be stored, and the rules that its columns feed. Raises `InvalidInput`."""
+    data = replace(data, name=data.name.strip(), cron=" ".join(data.cron.split()), options=dict(data.options))
+    if data.direction not in Direction.values:
+        raise InvalidInput("A schedule is an import or an export.", {"direction": "Choose import or export."})
+    if not data.name:
+        raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
+    if len(data.name) > _LONGEST_NAME:
+        raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
+    timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
+    ready = ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.fields.values()))
+    rules = {rule.key: rule for rule in ready}
+    options = checking.check_content(
+        direction=data.direction,
+        app_id=data.app_id,
+        options=data.options,
+        fields=data.fields,
+        rules=rules,
+        groups=data.groups,
+        everyone=data.everyone,
+        mode=data.mode,
+        has_rhythm=bool(data.every_minutes or data.cron),
+    )
+    return replace(data, options=options), rules
+
+
 # ---------------------------------------------------------------- what the work on runs moves
 
 
@@ -205,31 +231,6 @@ def resume(schedule_id: int, *, actor: Actor) -> None:
 
 
 # ---------------------------------------------------------------- inside
-
-
-def _check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyRule]]:
-    data = replace(data, name=data.name.strip(), cron=" ".join(data.cron.split()), options=dict(data.options))
-    if data.direction not in Direction.values:
-        raise InvalidInput("A schedule is an import or an export.", {"direction": "Choose import or export."})
-    if not data.name:
-        raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
-    if len(data.name) > _LONGEST_NAME:
-        raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
-    timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
-    ready = ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.fields.values()))
-    rules = {rule.key: rule for rule in ready}
-    options = checking.check_content(
-        direction=data.direction,
-        app_id=data.app_id,
-        options=data.options,
-        fields=data.fields,
-        rules=rules,
-        groups=data.groups,
-        everyone=data.everyone,
-        mode=data.mode,
-        has_rhythm=bool(data.every_minutes or data.cron),
-    )
-    return replace(data, options=options), rules
 
 
 def _write_parts(schedule: Schedule, data: ScheduleData, rules: Mapping[str, ProfilePropertyRule]) -> None:
