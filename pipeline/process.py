@@ -163,8 +163,8 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
         processed = _processed(prepared)
         store.finish(processed)
         if merged:
-            pairs = [(each.loser.guid, each.winner.guid) for each in merged]
-            merges.record(merged, **membership.follow_merges(pairs))
+            waves = [[(each.loser.guid, each.winner.guid) for each in wave] for wave in merges.in_waves(merged)]
+            merges.record(merged, **membership.follow_merges(waves))
         result.moves = membership.refresh(
             changes.profiles,
             changed_rules=changes.rules,
