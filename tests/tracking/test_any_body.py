@@ -38,31 +38,32 @@ TEXTS = st.text(st.characters(exclude_categories=()), max_size=12)  # halves of 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.just(10**400) | st.just("2026-01-31T12:00Z")
 )
-NAMES = st.sampled_from(
-    [
-        "userId",
-        "anonymousId",
-        "messageId",
-        "previousId",
-        "groupId",
-        "event",
-        "type",
-        "name",
-        "email",
-        "items",
-        "to",
-        "traits",
-        "properties",
-        "context",
-        "integrations",
-        "timestamp",
-        "originalTimestamp",
-        "sentAt",
-        "batch",
-        "id",
-        "at",
-    ]
+_WHO_AND_WHAT = (
+    "userId",
+    "anonymousId",
+    "messageId",
+    "previousId",
+    "groupId",
+    "event",
+    "type",
+    "name",
+    "email",
+    "items",
+    "to",
 )
+_AROUND_IT = (
+    "traits",
+    "properties",
+    "context",
+    "integrations",
+    "timestamp",
+    "originalTimestamp",
+    "sentAt",
+    "batch",
+    "id",
+    "at",
+)
+NAMES = st.sampled_from((*_WHO_AND_WHAT, *_AROUND_IT))
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES | TEXTS, inner, max_size=5), max_leaves=15
 )
