@@ -27,7 +27,7 @@ def plan_rows(
     page: Page, rules: RuleSet, *, app_id: int, options: Mapping[str, Any], fields: Mapping[str, str], name: str
 ) -> RowPlan:
     """The plan of a schedule that need not be saved; without columns of its own it goes by their labels."""
-    mapping = dict(fields) or match_columns(page.columns, app_id=app_id)
+    mapping = dict(fields) or (match_columns(page.columns, app_id=app_id) if page.columns else {})
     table = options.get("table", "")
     return RowPlan(
         run_id=0,
