@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -206,6 +207,17 @@ def take_due(schedule: Schedule, now: datetime) -> bool:
     )
     mine = Schedule.objects.filter(pk=schedule.pk, enabled=True, next_at=schedule.next_at)
     return bool(mine.update(next_at=later))
+
+
+def follow_zone(zone: ZoneInfo) -> None:
+    """The project's clock is another one: cron lines come due by it from now on. What is due already stays due."""
+    now = timezone.now()
+    waiting = list(
+        Schedule.objects.exclude(cron="").filter(next_at__gt=now).select_for_update(no_key=True).order_by("id")
+    )
+    for schedule in waiting:
+        schedule.next_at = timing.next_time(every_minutes=None, cron=schedule.cron, zone=zone, now=now)
+    Schedule.objects.bulk_update(waiting, ["next_at"])
 
 
 def move_high_water_mark(schedule_id: int, mark: Mapping[str, Any]) -> None:
