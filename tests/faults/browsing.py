@@ -39,9 +39,7 @@ class Visitor:
         """Send a form; where it leads to."""
         page = self.get(path)
         data = {**fields, "csrfmiddlewaretoken": _token_of(page)}
-        return self._until_answered(
-            lambda: self.session.post(self.base + path, data=data, files=files, timeout=30)  # type: ignore[arg-type]
-        )
+        return self._until_answered(lambda: self.session.post(self.base + path, data=data, files=files, timeout=30))
 
     def post_half(
         self, path: str, fields: Mapping[str, str], *, files: Mapping[str, Any], then: Callable[[], object]

@@ -205,13 +205,7 @@ def test_asking_everyone_again_and_reading_what_changed_end_right_although_worke
     product.kill(workers[0])
     changed = shop.start_import()
     product.start_workers(1)
-    wait_until(
-        lambda: (
-            Run.objects.get(pk=changed.pk).counters.get("events", 0) > 0 or Run.objects.get(pk=changed.pk).finished_at
-        ),
-        what="the next run has begun",
-        within=WITHIN,
-    )
+    wait_until(lambda: has_begun(changed), what="the next run has begun", within=WITHIN)
     product.kill(workers[1])
     product.start_workers(1)
     shop.wait_until_settled()

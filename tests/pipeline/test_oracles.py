@@ -179,14 +179,14 @@ def journeys(seed: int, *, length: int) -> list[InboundEvent]:
 
 def known_people() -> list[tuple[Any, ...]]:
     """Everybody, as `World.shown` says it."""
-    parts = dict(Profile.objects.exclude(merged_into=None).values_list("guid", "merged_into"))
+    parts: dict[Any, Any] = dict(Profile.objects.exclude(merged_into=None).values_list("guid", "merged_into"))
     leads: dict[Any, list[tuple[str, str]]] = {}
     keys = dict(ProfilePropertyRule.objects.values_list("pk", "key"))
     for guid, rule_id, value in ProfileIdentity.objects.values_list("profile_id", "rule_id", "value"):
         leads.setdefault(guid, []).append((keys.get(rule_id, "_anonymous_id"), value))
     messages: dict[Any, list[str]] = {}
-    for guid, message in Event.objects.exclude(profile_id=None).values_list("profile_id", "message_id"):
-        messages.setdefault(parts.get(guid, guid), []).append(message)
+    for about, message in Event.objects.exclude(profile_id=None).values_list("profile_id", "message_id"):
+        messages.setdefault(parts.get(about, about), []).append(message)
     alive = Profile.objects.filter(merged_into=None).values_list("guid", "properties")
     return sorted(
         (sorted(messages.pop(guid, [])), sorted(leads.pop(guid, [])), properties) for guid, properties in alive
@@ -221,7 +221,7 @@ def visits(seed: int, *, people: int, length: int) -> list[InboundEvent]:
         payload: dict[str, Any] = {"age": age}
         if chance.random() < 0.5:
             payload["first_name"] = chance.choice(["Alice", "Bob", "Charlie"])
-        ways = [{"_anonymous_id": f"{user}-{chance.randrange(3)}"}, {"user_id": user}]
+        ways: list[dict[str, Any]] = [{"_anonymous_id": f"{user}-{chance.randrange(3)}"}, {"user_id": user}]
         payload |= chance.choice([ways[0], ways[1], ways[0] | ways[1]])
         payloads.append(payload)
     chance.shuffle(payloads)
