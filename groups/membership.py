@@ -231,15 +231,18 @@ def remove(
     return _move_by_hand(group_id, _REMOVE, params, followers=followers, now=now, cause=cause)
 
 
-def follow_merges(pairs: Sequence[tuple[UUID, UUID]]) -> dict[str, dict[UUID, list[int]]]:
+def follow_merges(waves: Sequence[Sequence[tuple[UUID, UUID]]]) -> dict[str, dict[UUID, list[int]]]:
     """Whoever became part of another leaves their manual groups, which the other joins: {"joined", "left"} by loser.
 
-    `pairs` are (loser, winner), in the transaction that merges them; calculated groups follow by `refresh`.
+    `waves` are (loser, winner) in their order, in the transaction that merges them; who wins in a wave may lose in a
+    later one. Calculated groups follow by `refresh`.
     """
-    losers, winners = [loser for loser, _ in pairs], [winner for _, winner in pairs]
+    rows: list[tuple[UUID, int, bool]] = []
     with connection.cursor() as cursor:
-        cursor.execute(_FOLLOW_MERGES, [losers, winners, _MERGED, _MERGED])
-        rows = cursor.fetchall()
+        for pairs in waves:
+            losers, winners = [loser for loser, _ in pairs], [winner for _, winner in pairs]
+            cursor.execute(_FOLLOW_MERGES, [losers, winners, _MERGED, _MERGED])
+            rows += cursor.fetchall()
     moved: dict[str, dict[UUID, list[int]]] = {"joined": {}, "left": {}}
     for loser, group_id, joined in rows:
         moved["left"].setdefault(loser, []).append(group_id)

@@ -22,6 +22,7 @@ from core.ui.wording import NBSP, number, plural, value_text
 from events.models import Event, EventState, Inbox, SourceKind
 from groups import pages as group_pages
 from groups.models import GroupMembershipChange
+from pipeline.items import DEVICE, PREVIOUS
 from profiles import hydration_traces, queries, ruleset
 from profiles.models import HydrationTrace, Profile, ProfileChange, Retrieval
 from profiles.properties import type_value
@@ -230,11 +231,17 @@ def _fates(event: Event, profile: Profile | None, change: ProfileChange | None) 
     by_key = ruleset.load().by_key
     blocked = {str(value).lower() for value in project.current().blocked_values}
     return [
-        _fate(key, raw, by_key[key], event, profile, change, blocked)
-        if key in by_key
-        else KeyFate(key, "", "Passed through", "not saved", "No property has this key.", is_unknown=True)
+        _fate(key, raw, by_key[key], event, profile, change, blocked) if key in by_key else _fate_without_rule(key, raw)
         for key, raw in payload.items()
     ]
+
+
+def _fate_without_rule(key: str, raw: Any) -> KeyFate:
+    if key == DEVICE:
+        return KeyFate(key, "", "Leads to the person", str(raw)[:80], "An anonymous id, of a device or a session.")
+    if key == PREVIOUS:
+        return KeyFate(key, "", "Says who else they were", str(raw)[:80], "A former id of the same person.")
+    return KeyFate(key, "", "Passed through", "not saved", "No property has this key.", is_unknown=True)
 
 
 def _fate(

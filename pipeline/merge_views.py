@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib import messages
@@ -92,9 +93,7 @@ def show_past(request: HttpRequest, guid: UUID) -> HttpResponse:
     profile = get_object_or_404(Profile, pk=guid)
     rules = queries.rules_in_use()
     text = request.GET.get("at", "")
-    at = parse_datetime(text) if text else None
-    if at is not None and timezone.is_naive(at):
-        at = timezone.make_aware(at)
+    at = _read_time(text)
     context = {"profile": profile, "person": queries.name_people([profile], rules)[0], "at": at, "given": text}
     if at is not None:
         known = past.as_of(profile, at)
@@ -108,6 +107,15 @@ def show_past(request: HttpRequest, guid: UUID) -> HttpResponse:
     elif text:
         context["problem"] = "This is not a time. Choose a day and an hour."
     return render(request, "profiles/past.html", context)
+
+
+def _read_time(text: str) -> datetime | None:
+    """The time that was chosen, by the project's clock where it names no zone; None when it is none."""
+    try:
+        at = parse_datetime(text)
+    except ValueError:  # written like a time, but there is no such day
+        return None
+    return timezone.make_aware(at) if at is not None and timezone.is_naive(at) else at
 
 
 def _in_words(rule: ProfilePropertyRule, each: merging.Difference) -> tuple[ProfilePropertyRule, str, str, str]:

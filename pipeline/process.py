@@ -163,8 +163,8 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
         processed = _processed(prepared)
         store.finish(processed)
         if merged:
-            pairs = [(each.loser.guid, each.winner.guid) for each in merged]
-            merges.record(merged, **membership.follow_merges(pairs))
+            waves = [[(each.loser.guid, each.winner.guid) for each in wave] for wave in merges.in_waves(merged)]
+            merges.record(merged, **membership.follow_merges(waves))
         result.moves = membership.refresh(
             changes.profiles,
             changed_rules=changes.rules,
@@ -248,10 +248,11 @@ def _carried(
 
 
 def _note_hydration(prepared: Prepared) -> None:
-    """People whose App was down are asked again later; the others need not be."""
+    """People whose App was down are asked again later; the others need not be, nor who became part of one of them."""
     fetched = prepared.fetched
-    failed = {guid for guid in fetched.errors if fetched.down}
+    failed = {person.guid for person in prepared.people if fetched.down and person.guid in fetched.errors}
     answered = [person.guid for person in prepared.people if not person.is_new and person.guid not in failed]
+    answered += [merge.loser.guid for merge in prepared.resolution.merges]
     hydration_retries.note(failed=failed, answered=answered, reason="; ".join(fetched.down.values()))
 
 

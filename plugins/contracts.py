@@ -195,7 +195,8 @@ class Mark:
     """How far reading has come: the (changed, id) of the last row taken, in the plugin's own JSON-safe text.
 
     `changed` is None for sources read whole; `id` is None when everything at exactly `changed` should be read again
-    (the start of a run after its lookback). `offset` serves files: the byte or row that comes next.
+    (the start of a run after its lookback). `offset` serves files: the byte or row that comes next. A source that gives
+    a `changed` although no changed column is named, as watched files do, is read on from there by the next run.
     """
 
     changed: str | None = None

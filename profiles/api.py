@@ -17,9 +17,7 @@ from core.rest.auth import actor_of
 from core.rest.endpoint import Endpoint, operation, scopes_of
 from core.rest.paging import answer_page
 from core.rest.reading import Body, PageQuery, read_body, read_query
-from core.ui.counting import Question, count
-from profiles import rules
-from profiles.meta import REJECTED
+from profiles import coverage, rules
 from profiles.models import ProfilePropertyRule, Retrieval, RuleState, ValueTypeName
 from profiles.rules import AGGREGATIONS, FILTERS, NewRule
 from profiles.trying import Trial, try_rule
@@ -209,12 +207,12 @@ class ResumeRule(Endpoint):
 
 
 class CoverageAnswer(serializers.Serializer[Any]):
-    """How many people have a value. Where counting would take long, `people` is near enough and the rest is null."""
+    """How many people have a value. Where counting would take long, all numbers are judged by a sample."""
 
     people = serializers.IntegerField()
     is_exact = serializers.BooleanField()
-    with_value = serializers.IntegerField(allow_null=True)
-    rejected = serializers.IntegerField(allow_null=True, help_text="Whose value did not fit the type.")
+    with_value = serializers.IntegerField()
+    rejected = serializers.IntegerField(help_text="Whose value did not fit the type.")
     last_error = serializers.CharField(allow_blank=True, help_text="Why it could not be asked for someone, last.")
     last_error_at = serializers.DateTimeField(allow_null=True)
 
@@ -226,24 +224,11 @@ class Coverage(Endpoint):
 
     @operation("read_coverage", answers=CoverageAnswer)
     def get(self, request: Request, key: str) -> Response:
-        """Counted now."""
+        """Counted now, or judged now by a sample."""
         rule = find_rule(key)
-        known = rule.key
-        parts = {
-            "with_value": f"count(*) filter (where jsonb_exists(properties, '{known}'))",
-            "rejected": f"count(*) filter (where property_meta -> '{known}' ->> {REJECTED} is not null)",
-        }
-        counted = count({"all": Question("profile where merged_into is null", parts=parts)})["all"]
-        return Response(
-            {
-                "people": counted.all,
-                "is_exact": counted.exact,
-                "last_error": rule.last_error,
-                "last_error_at": rule.last_error_at,
-                "with_value": counted.parts.get("with_value"),
-                "rejected": counted.parts.get("rejected"),
-            }
-        )
+        covered = coverage.count_of(rule.key)
+        numbers = {name: getattr(covered, name) for name in ("people", "is_exact", "with_value", "rejected")}
+        return Response({**numbers, "last_error": rule.last_error, "last_error_at": rule.last_error_at})
 
 
 # ---------------------------------------------------------------- how they are read and shown

@@ -19,13 +19,15 @@ from core.accounts import project
 from core.lib.clock import from_us
 from core.ui.wording import number
 from profiles.hydration import Fetched
-from profiles.models import HydrationGuard
+from profiles.models import HydrationGuard, Retrieval
 from profiles.person import Person
 from profiles.properties import type_value
 from profiles.ruleset import Rule, RuleSet
 
 WINDOW = timedelta(hours=1)
 ACCEPTED_FOR = timedelta(hours=24)
+_OF_ROWS = ("count", "sum")
+_NOTHING = (0, "0", "0.0", False)  # as the types of properties hold it
 _NOTE = """
 insert into hydration_guard as g (rule_id, since, blanked)
 select rule_id, %(now)s, blanked from unnest(%(rules)s::bigint[], %(counts)s::int[]) as b(rule_id, blanked)
@@ -82,9 +84,17 @@ def accept(rule_id: int) -> None:
 
 
 def _is_blank(rule: Rule, raw: Any, held: Any) -> bool:
+    """Whether an answer takes a value away; a count or a sum of no rows is 0, where there were some."""
     if raw is None or raw == "":
         return True
-    return raw != held and type_value(rule, raw)[0] is None
+    if raw == held:
+        return False
+    value = type_value(rule, raw)[0]
+    return value is None or (_counts_rows(rule) and value in _NOTHING and held not in _NOTHING)
+
+
+def _counts_rows(rule: Rule) -> bool:
+    return rule.retrieval == Retrieval.COLUMN and rule.column.get("aggregation") in _OF_ROWS
 
 
 def _find_reason(rule: Rule, count: int, guard: HydrationGuard | None, *, now: Any) -> str:

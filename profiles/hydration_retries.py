@@ -12,7 +12,7 @@ _LEASE_SECONDS = 120
 
 
 def note(*, failed: Collection[UUID], answered: Collection[UUID], reason: str) -> None:
-    """In the batch's transaction: remember who got no answer, forget who did."""
+    """In the batch's transaction: remember who got no answer, forget who did (or need not be asked again)."""
     with connection.cursor() as cursor:
         if answered:
             cursor.execute("delete from hydration_retry where profile_id = any(%s)", [list(answered)])

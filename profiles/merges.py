@@ -73,7 +73,7 @@ def move(merges: Sequence[Merge], owners: Owners) -> None:
     for known, person in owners.now.items():
         if person.guid in claimed:
             claimed[person.guid].append(known)
-    for wave in _waves(merges):
+    for wave in in_waves(merges):
         by_loser = {merge.loser.guid: merge for merge in wave}
         for loser, moved in identity.move([(merge.loser.guid, merge.winner.guid) for merge in wave]):
             by_loser[loser].identities.append(moved)
@@ -81,8 +81,16 @@ def move(merges: Sequence[Merge], owners: Owners) -> None:
                 owners.held[moved] = by_loser[loser].winner.guid
         for guid, loser in _repoint(wave):
             by_loser[loser].repointed.append(guid)
+    parts: dict[UUID, list[UUID]] = {}  # by winner: who became part of them in this batch, and is not written yet
     for merge in merges:
-        merge.identities = sorted({*merge.identities, *claimed[merge.loser.guid]})
+        loser, winner = merge.loser.guid, merge.winner.guid
+        own = parts.get(loser, [])
+        merge.repointed += own
+        parts.setdefault(winner, []).extend([loser, *own])
+        merge.identities = sorted({*merge.identities, *claimed[loser]})
+        if winner in claimed:
+            claimed[winner] += claimed[loser]
+        merge.loser.merged_into = _whole(merge.loser).guid
 
 
 def record(
@@ -141,7 +149,7 @@ def all_ids(guid: UUID) -> QuerySet[Profile, Any]:
     return Profile.objects.filter(Q(pk=guid) | Q(merged_into=guid)).values("pk")
 
 
-def _waves(merges: Sequence[Merge]) -> list[list[Merge]]:
+def in_waves(merges: Sequence[Merge]) -> list[list[Merge]]:
     """In order; a profile that won in a wave loses in a later one only."""
     waves: list[list[Merge]] = []
     winners: set[UUID] = set()
@@ -152,6 +160,13 @@ def _waves(merges: Sequence[Merge]) -> list[list[Merge]]:
         waves[-1].append(merge)
         winners.add(merge.winner.guid)
     return waves
+
+
+def _whole(person: Person) -> Person:
+    """Who someone became part of in this batch, and that one in turn."""
+    while person.absorbed_by is not None:
+        person = person.absorbed_by
+    return person
 
 
 def _repoint(merges: Sequence[Merge]) -> list[tuple[UUID, UUID]]:

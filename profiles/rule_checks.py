@@ -103,10 +103,22 @@ def _read_column(new: NewRule) -> list[str]:
     if aggregation in _SORTED and not new.column.get("sort_column"):
         raise invalid("column", f"Say which column decides what is {aggregation.replace('_', ' ')}.")
     for condition in new.column.get("filters", []):
-        operator = condition.get("operator")
-        if operator not in FILTERS:
-            raise invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
+        _check_filter(condition)
     return [new.column_key]
+
+
+def _check_filter(condition: Mapping[str, Any]) -> None:
+    """A condition that compares with nothing would quietly leave every row out."""
+    operator, column, value = (condition.get(name) for name in ("operator", "column", "value"))
+    if operator not in FILTERS:
+        raise invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
+    if not column:
+        raise invalid("column", "Say which column each condition is about.")
+    is_list = isinstance(value, list) and bool(value) and not any(isinstance(each, list | dict) for each in value)
+    if operator == "in" and not is_list:
+        raise invalid("column", f"Say which values {column} may have, as a list.")
+    if operator not in ("in", "exists", "not_exists") and (value in (None, "") or isinstance(value, list | dict)):
+        raise invalid("column", f"Say what {column} is compared with.")
 
 
 def _try_with_app(new: NewRule, variables: Mapping[str, str]) -> None:

@@ -110,7 +110,7 @@ class Schedules(Endpoint):
     @operation("create_schedule", body=NewSchedule, answers=ScheduleAnswer, status=201, is_create=True)
     def post(self, request: Request) -> Response:
         """Make one. Its App is asked whether what it names is there."""
-        given = _with_numbers(read_body(request, NewSchedule))
+        given = read_given(read_body(request, NewSchedule))
         schedule = schedules_store.create_schedule(ScheduleData(**given), actor=actor_of(request))
         return Response(show_schedule(schedule), status=201)
 
@@ -129,7 +129,7 @@ class OneSchedule(Endpoint):
     def patch(self, request: Request, schedule_id: int) -> Response:
         """Change what is given; the rest stays. What changes its content waits for the end of its run."""
         schedule = _find_schedule(schedule_id)
-        given = _with_numbers(read_body(request, ScheduleChanges, partial=True))
+        given = read_given(read_body(request, ScheduleChanges, partial=True))
         data = replace(schedules_store.read_data(schedule), **given)
         schedules_store.update_schedule(schedule_id, data, actor=actor_of(request))
         return Response(show_schedule(_find_schedule(schedule_id)))
@@ -400,7 +400,7 @@ def _show_record(record: ExportRecord, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _with_numbers(given: Mapping[str, Any]) -> dict[str, Any]:
+def read_given(given: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a body with its groups by number; JSON knows only text as keys."""
     groups = given.get("groups")
     if groups is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import again_api, api, plan_api, run_changes_api
+from schedules import again_api, api, first_rows_api, plan_api, run_changes_api
 
 app_name = "schedules_api"
 urlpatterns = [
     path("api/v1/schedules/", api.Schedules.as_view(), name="schedules"),
+    path("api/v1/schedules/first-rows/", first_rows_api.TryFirstRows.as_view(), name="first_rows"),
     path("api/v1/schedules/<int:schedule_id>/", api.OneSchedule.as_view(), name="schedule"),
     path("api/v1/schedules/<int:schedule_id>/run/", api.RunNow.as_view(), name="run_now"),
     path("api/v1/schedules/<int:schedule_id>/dry-run/", plan_api.DryRun.as_view(), name="dry_run"),

@@ -12,9 +12,12 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What pages of lower apps show of schedules, and how they name runs."""
-        from schedules.pages import name_people, name_runs  # noqa: PLC0415  models are not there before ready()
+        """What pages of lower apps show of schedules, how they name runs, and what follows the project's time zone."""
+        from core.accounts import project  # noqa: PLC0415  models are not there before ready()
+        from schedules.pages import name_people, name_runs  # noqa: PLC0415  the same
+        from schedules.schedules_store import follow_zone  # noqa: PLC0415  the same
 
+        project.when_zone_changes(follow_zone)
         causes.register("run", name_runs)
         causes.register("person", name_people)
         slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))

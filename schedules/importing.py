@@ -157,10 +157,15 @@ def _begin(lease: Lease, run: Run, source: RecordSource, *, earlier: _Place | No
 
 
 def _start(importer: ImportsRecords, source: RecordSource, run: Run) -> Mark | None:
-    """The high-water mark, moved back by the lookback, and further if rows had times in the future then."""
+    """The high-water mark, moved back by the lookback, and further if rows had times in the future then.
+
+    Of files it stays where it is: who changes one gives it a later time.
+    """
     high_water = run.schedule.high_water_mark
-    if not source.changed_column or not high_water:
+    if not high_water or "path" in run.options:
         return None
+    if source.path:
+        return Mark(changed=high_water["changed"], id=high_water["id"], offset=high_water.get("offset"))
     lookback = float(run.schedule.options.get("lookback", LOOKBACK_SECONDS))
     if high_water["at"]:
         ahead = datetime.fromisoformat(high_water["at"]) - datetime.fromisoformat(high_water["read_at"])

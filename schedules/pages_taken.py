@@ -71,15 +71,16 @@ class TakenPage:
     def _move_high_water_mark(self) -> None:
         """Only forward: the pages of the lookback lie behind what an earlier run has reached."""
         mark, schedule = self.page.mark, self.run.schedule
-        if not self.source.changed_column or mark.changed is None:
+        if mark.changed is None or "path" in self.run.options:  # a file that was brought tells nothing of the next one
             return
-        at = self.page.changed[-1] if self.page.changed else None
+        at = self.page.changed[-1] if self.page.changed and not self.source.path else None
         reached = schedule.high_water_mark
         if reached and reached["at"] and at is not None and at < datetime.fromisoformat(reached["at"]):
             return
         high_water = {
             "changed": mark.changed,
             "id": mark.id,
+            "offset": mark.offset,
             "at": at.isoformat() if at else None,
             "read_at": self.read_at.isoformat(),
         }

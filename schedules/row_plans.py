@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from plugins.contracts import Page, RecordSource
 from profiles.models import Retrieval
 from profiles.ruleset import RuleSet
@@ -12,19 +16,26 @@ from schedules.rows import RowPlan
 
 
 def make_plan(run: Run, page: Page, rules: RuleSet) -> RowPlan:
-    """The plan for a run's pages while `rules` hold; without columns of its own a schedule goes by their labels."""
-    schedule, options = run.schedule, run.schedule.options
-    mapping = dict(run.options.get("mapping") or schedule.fields.values_list("field", "rule__key"))
-    if not mapping:
-        mapping = match_columns(page.columns, app_id=schedule.app_id)
+    """The plan for a run's pages while `rules` hold."""
+    schedule = run.schedule
+    fields = dict(run.options.get("mapping") or schedule.fields.values_list("field", "rule__key"))
+    plan = plan_rows(page, rules, app_id=schedule.app_id, options=schedule.options, fields=fields, name=schedule.name)
+    return replace(plan, run_id=run.pk, schedule_id=schedule.pk, version=schedule.mapping_version)
+
+
+def plan_rows(
+    page: Page, rules: RuleSet, *, app_id: int, options: Mapping[str, Any], fields: Mapping[str, str], name: str
+) -> RowPlan:
+    """The plan of a schedule that need not be saved; without columns of its own it goes by their labels."""
+    mapping = dict(fields) or (match_columns(page.columns, app_id=app_id) if page.columns else {})
     table = options.get("table", "")
     return RowPlan(
-        run_id=run.pk,
-        schedule_id=schedule.pk,
-        version=schedule.mapping_version,
-        type=options.get("event_type") or table.rpartition(".")[2] or schedule.name,
+        run_id=0,
+        schedule_id=0,
+        version=0,
+        type=options.get("event_type") or table.rpartition(".")[2] or name,
         mapping=mapping,
-        carry=_find_carried(rules, app_id=schedule.app_id, source=source_of(options), mapping=mapping),
+        carry=_find_carried(rules, app_id=app_id, source=source_of(options), mapping=mapping),
         by_change=bool(options.get("changed_column")),
         may_create=options.get("may_create", True),
     )

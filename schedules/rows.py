@@ -56,8 +56,10 @@ class Built:
 def build_events(page: Page, plan: RowPlan, *, read_at: datetime, number: int) -> Built:
     """Make the events of one page. `number` is how many rows of the run came before it; `read_at` when it was asked.
 
-    Raises Halt when a mapped column is not there.
+    Raises Halt when a mapped column is not there. A page without columns is of a source in which nothing is new.
     """
+    if not page.columns:
+        return Built([], [])
     names, carried_from = _names(page.columns, plan), _carried_from(page.columns, plan)
     columns, repaired = _storable(page)
     saves = frozenset(plan.mapping.values())

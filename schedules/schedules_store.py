@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -64,7 +65,7 @@ def create_schedule(data: ScheduleData, *, actor: Actor) -> Schedule:
 
     One that runs every so many minutes is due at once, one with a cron line at its next time.
     """
-    data, rules = _check(data)
+    data, rules = check(data)
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -85,7 +86,7 @@ def update_schedule(schedule_id: int, data: ScheduleData, *, actor: Actor) -> Sc
 
     An import whose source or columns changed reads everything again, an export compares everyone.
     """
-    data, rules = _check(data)
+    data, rules = check(data)
     try:
         with transaction.atomic():
             schedule = _lock(schedule_id)
@@ -155,6 +156,34 @@ def read_data(schedule: Schedule) -> ScheduleData:
     )
 
 
+def check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyRule]]:
+    """The schedule as it would be stored, and the rules that its columns feed. Raises `InvalidInput`."""
+    data = replace(data, name=data.name.strip(), cron=" ".join(data.cron.split()), options=dict(data.options))
+    if data.direction not in Direction.values:
+        raise InvalidInput("A schedule is an import or an export.", {"direction": "Choose import or export."})
+    if not data.name:
+        raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
+    if len(data.name) > _LONGEST_NAME:
+        raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
+    if data.guard_share is not None and not 0 <= data.guard_share <= 1:
+        raise InvalidInput(_GUARD, {"guard_share": _GUARD})
+    timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
+    ready = ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.fields.values()))
+    rules = {rule.key: rule for rule in ready}
+    options = checking.check_content(
+        direction=data.direction,
+        app_id=data.app_id,
+        options=data.options,
+        fields=data.fields,
+        rules=rules,
+        groups=data.groups,
+        everyone=data.everyone,
+        mode=data.mode,
+        has_rhythm=bool(data.every_minutes or data.cron),
+    )
+    return replace(data, options=options), rules
+
+
 # ---------------------------------------------------------------- what the work on runs moves
 
 
@@ -188,6 +217,17 @@ def take_due(schedule: Schedule, now: datetime) -> bool:
     return bool(mine.update(next_at=later))
 
 
+def follow_zone(zone: ZoneInfo) -> None:
+    """The project's clock is another one: cron lines come due by it from now on. What is due already stays due."""
+    now = timezone.now()
+    waiting = list(
+        Schedule.objects.exclude(cron="").filter(next_at__gt=now).select_for_update(no_key=True).order_by("id")
+    )
+    for schedule in waiting:
+        schedule.next_at = timing.next_time(every_minutes=None, cron=schedule.cron, zone=zone, now=now)
+    Schedule.objects.bulk_update(waiting, ["next_at"])
+
+
 def move_high_water_mark(schedule_id: int, mark: Mapping[str, Any]) -> None:
     """How far reading has come, in the transaction that stores what was read."""
     Schedule.objects.filter(pk=schedule_id).update(high_water_mark=dict(mark))
@@ -211,33 +251,6 @@ def resume(schedule_id: int, *, actor: Actor) -> None:
 
 
 # ---------------------------------------------------------------- inside
-
-
-def _check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyRule]]:
-    data = replace(data, name=data.name.strip(), cron=" ".join(data.cron.split()), options=dict(data.options))
-    if data.direction not in Direction.values:
-        raise InvalidInput("A schedule is an import or an export.", {"direction": "Choose import or export."})
-    if not data.name:
-        raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
-    if len(data.name) > _LONGEST_NAME:
-        raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
-    if data.guard_share is not None and not 0 <= data.guard_share <= 1:
-        raise InvalidInput(_GUARD, {"guard_share": _GUARD})
-    timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
-    ready = ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.fields.values()))
-    rules = {rule.key: rule for rule in ready}
-    options = checking.check_content(
-        direction=data.direction,
-        app_id=data.app_id,
-        options=data.options,
-        fields=data.fields,
-        rules=rules,
-        groups=data.groups,
-        everyone=data.everyone,
-        mode=data.mode,
-        has_rhythm=bool(data.every_minutes or data.cron),
-    )
-    return replace(data, options=options), rules
 
 
 def _write_parts(schedule: Schedule, data: ScheduleData, rules: Mapping[str, ProfilePropertyRule]) -> None:

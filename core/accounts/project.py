@@ -84,6 +84,15 @@ def check_with(check: Callable[[Mapping[str, Any]], None]) -> None:
         _checks.append(check)
 
 
+_zone_watchers: list[Callable[[ZoneInfo], None]] = []
+
+
+def when_zone_changes(tell: Callable[[ZoneInfo], None]) -> None:
+    """Let an upper app know of a new time zone, in the same transaction. Other processes know of it seconds later."""
+    if tell not in _zone_watchers:
+        _zone_watchers.append(tell)
+
+
 def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
     """Change some settings, by the names of `Project`'s fields. Raises InvalidInput and changes nothing then."""
     problems = {}
@@ -111,6 +120,8 @@ def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
             if project.time_zone != before["time_zone"]:
                 later = timezone.now() + timedelta(seconds=2 * CACHE_SECONDS)  # when every process knows of it
                 leases.enqueue(kind=ZONE_WORK, subject=project.time_zone, at=later)
+                for tell in _zone_watchers:
+                    tell(ZoneInfo(project.time_zone))
             audit.record("project.update", project, before=before, after=_seen(project), actor=actor)
         transaction.on_commit(forget)
     return _freeze(project)

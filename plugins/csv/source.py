@@ -6,20 +6,19 @@ their line numbers after a restart. `count` and `Page.done_bytes` are in bytes o
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from gzip import BadGzipFile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from plugins.base import FetchesFiles, GivesSamples, ImportsRecords
 from plugins.contracts import (
-    BadRow,
     Column,
     Halt,
     Mark,
@@ -32,101 +31,13 @@ from plugins.contracts import (
 )
 from plugins.csv.app import CsvFolder, errors_of_files
 from plugins.csv.fetching import fetch
-from plugins.csv.formats import Lines, find_format, open_stream
+from plugins.csv.reading import Reading, Rows, version_of
+from plugins.csv.watching import ENDINGS, EVERY, Watched, find_files, find_next, is_pattern, look_at
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _HEAD_BYTES = 1024 * 1024  # of a file at an address, to look at before a run fetches it whole
-_SHOWN = 500  # characters of a rejected row
-_NO_END = "a quote is opened and never closed"
-_END_IN_QUOTES = "unexpected end of data"  # the csv module's own words
-
-Rows = list[tuple[Any, ...]]
-
-
-class _Reading:
-    """A file that is open, and how far it was read. Raises `OSError`, `Halt`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.version = _version(path)
-        self.stream, self.stored = open_stream(path)
-        try:
-            self.format = find_format(self.stream)
-            self.go_to(self.format.start, self.format.start_line)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        self.stream.close()
-        self.stored.close()
-
-    def go_to(self, offset: int, number: int) -> None:
-        """Read on from another place: `number` lines lie before it."""
-        told = self.format
-        self.lines = Lines(self.stream, told.encoding, told.newline, offset=offset, number=number)
-        self._read_on()
-
-    def _read_on(self) -> None:
-        self._line_of = iter(self.lines)
-        self._records = csv.reader(self._line_of, delimiter=self.format.delimiter)
-
-    def take(self, limit: int) -> tuple[Rows, list[BadRow]]:
-        """The next records, at most `limit` with those that are rejected."""
-        rows: Rows = []
-        rejected: list[BadRow] = []
-        width = len(self.format.columns)
-        while len(rows) + len(rejected) < limit:
-            lines = self.lines
-            start = behind = (lines.offset, lines.number)
-            into: list[Any] | None = None
-            try:
-                for row in self._records:
-                    start, behind = behind, (lines.offset, lines.number)
-                    into = rows if len(row) == width else rejected if row else None
-                    if into is rows:
-                        rows.append(tuple(row))
-                    elif row:
-                        rejected.append(_ragged(row, width, start[1], behind[1]))
-                    if len(rows) + len(rejected) >= limit:
-                        break
-            except csv.Error as error:
-                rejected.append(self._reject_line(behind, error))
-                continue
-            error_at_end = None if lines.has_more() else self._find_open_quote(start)
-            if error_at_end is None:
-                break
-            if into is not None:
-                into.pop()
-            rejected.append(self._reject_line(start, error_at_end))
-        return rows, rejected
-
-    def _find_open_quote(self, start: tuple[int, int]) -> csv.Error | None:
-        """The csv module takes an open quote at the end of a file for closed; this is its error for the last record."""
-        length = self.lines.number - start[1]
-        text = [self.lines.last]
-        if length > 1:
-            self.go_to(*start)
-            text = list(self._line_of)
-        try:
-            list(csv.reader(text if length else [], delimiter=self.format.delimiter, strict=True))
-        except csv.Error as error:
-            return error if _END_IN_QUOTES in str(error) else None
-        return None
-
-    def _reject_line(self, start: tuple[int, int], error: csv.Error) -> BadRow:
-        """Reject one line alone, for an open quote would take all lines behind it along."""
-        self.go_to(*start)
-        text = next(self._line_of, "")
-        words = str(error)
-        reason = _NO_END if _END_IN_QUOTES in words or "field limit" in words else f"cannot be read: {words}"
-        return BadRow(start[1] + 1, reason, text[:_SHOWN])
-
-    def done_bytes(self) -> int:
-        return self.lines.offset if self.stream is self.stored else self.stored.tell()
 
 
 class _Enough(Exception):
@@ -151,7 +62,7 @@ class _Head:
 class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
     """The import half."""
 
-    _reading: _Reading | None = None
+    _reading: Reading | None = None
     _odd_told = False
     _head: Path | None = None  # the beginning of the file at the App's address, for the life of the connection
 
@@ -212,16 +123,32 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
     # ------------------------------------------------------------ pages
 
     def read_page(self, source: RecordSource, *, after: Mark | None, limit: int) -> Page:
-        path = self._path_of(source)
+        if not self._is_watched(source):
+            return self._read(self._path_of(source), source, after=after, limit=limit)
+        files = self._watched(source.path)
+        following = find_next(files, after)
+        if following is None:
+            columns = self._sample(files[-1].path, limit=0).columns if files else ()
+            return Page(columns, [], after or Mark(), more=False)
+        file, place = following
+        page = self._read(file.path, source, after=place, limit=limit)
+        mark = file.mark(lines=page.mark.id or "", offset=page.mark.offset if page.more else None)
+        more = page.more or find_next(files, mark) is not None
+        if not is_pattern(source.path) and len(files) == 1:
+            return replace(page, mark=mark, more=more)
+        named = [replace(bad, text=f"{file.name}: {bad.text}") for bad in page.rejected]
+        return replace(page, mark=mark, more=more, rejected=named, done_bytes=None)
+
+    def _read(self, path: Path, source: RecordSource, *, after: Mark | None, limit: int) -> Page:
+        """A page of one file."""
         with _errors_of(path):
             reading = self._open(path, after)
             rows, rejected = reading.take(limit)
             lines = reading.lines
-            mark = Mark(id=str(lines.number), offset=lines.offset)
             return Page(
                 columns=reading.format.columns,
                 rows=rows,
-                mark=mark,
+                mark=Mark(id=str(lines.number), offset=lines.offset),
                 more=lines.has_more(),
                 changed=_changed(reading.format.columns, rows, source.changed_column),
                 rejected=rejected,
@@ -230,33 +157,58 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
             )
 
     def count(self, source: RecordSource, *, after: Mark | None) -> int | None:
-        path = self._path_of(source)
+        if self._is_watched(source):
+            files = self._watched(source.path)
+            if is_pattern(source.path) or len(files) != 1:
+                return None  # how much of it earlier pages read is not known
+            path = files[0].path
+        else:
+            path = self._path_of(source)
         with _errors_of(path):
             return path.stat().st_size
 
-    def _path_of(self, source: RecordSource) -> Path:
-        if not source.path:
+    def _is_watched(self, source: RecordSource) -> bool:
+        """Whether it is a path of the folder, of which only what is new or changed is read."""
+        return source.options.get("uploaded") is not True and not self.is_remote(source.path)
+
+    def _watched(self, path: str) -> list[Watched]:
+        """The files that a path of the folder means, as they are now. Raises `Halt` when one file is meant and gone."""
+        if not path:
             raise Halt("The schedule names no file to read.")
+        place = self.inside(path)
+        with _errors_of(place):
+            if is_pattern(path):
+                return find_files(self.folder(), path)
+            if place.is_dir():
+                return find_files(self.folder(), str(place.relative_to(self.folder()) / EVERY))
+            return [look_at(place, name=path)]
+
+    def _path_of(self, source: RecordSource) -> Path:
         if source.options.get("uploaded") is True:  # the product's own word: the file is where it stored it
             return Path(source.path)
-        return self._file(source.path)
+        return self._begin_of(source.path)
 
     def _file(self, name: str) -> Path:
-        """A file of the folder, or as much as it takes to look at the one at the App's address."""
-        return self._begin_of(name) if self.is_remote(name) else self.inside(name)
+        """A file to look at: as much as it takes of the one at the App's address, the newest that a pattern means."""
+        if self.is_remote(name):
+            return self._begin_of(name)
+        files = self._watched(name)
+        if not files:
+            raise Halt(f"There is no CSV file {name} in the folder {self.folder()} yet.")
+        return files[-1].path
 
-    def _open(self, path: Path, after: Mark | None) -> _Reading:
+    def _open(self, path: Path, after: Mark | None) -> Reading:
         reading = self._reading
-        if reading is None or (reading.path, reading.version) != (path, _version(path)):
+        if reading is None or (reading.path, reading.version) != (path, version_of(path)):
             self._close_file()
-            reading = self._reading = _Reading(path)
+            reading = self._reading = Reading(path)
         start = (reading.format.start, reading.format.start_line)
         place = (after.offset, int(after.id or 0)) if after is not None and after.offset is not None else start
         if place[0] != reading.lines.offset:
             reading.go_to(max(place, start)[0], max(place, start)[1])
         return reading
 
-    def _notes(self, reading: _Reading, *, is_first: bool) -> tuple[str, ...]:
+    def _notes(self, reading: Reading, *, is_first: bool) -> tuple[str, ...]:
         notes = reading.format.notes if is_first else ()
         if reading.lines.odd and not self._odd_told:
             self._odd_told = True
@@ -270,7 +222,8 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
         if self.options.get("folder"):
             folder = self.folder()
             with errors_of_files(folder):
-                names += sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
+                own = sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(ENDINGS))
+            names += [*own, EVERY] if len(own) > 1 else own
         return [Table(name, tuple(Column(column) for column in self._columns_of(name))) for name in names]
 
     def _columns_of(self, name: str) -> tuple[str, ...]:
@@ -280,19 +233,16 @@ class CsvSource(CsvFolder, GivesSamples, ImportsRecords, FetchesFiles):
             return ()  # asked for a sample, it says why it cannot be read
 
     def sample(self, table: str, *, limit: int = 10) -> Sample:
-        path = self._file(table)
+        return self._sample(self._file(table), limit=limit)
+
+    def _sample(self, path: Path, *, limit: int) -> Sample:
         with _errors_of(path):
-            reading = _Reading(path)
+            reading = Reading(path)
             try:
                 rows, _ = reading.take(limit)
             finally:
                 reading.close()
         return Sample(reading.format.columns, tuple(rows))
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @contextmanager
@@ -302,13 +252,6 @@ def _errors_of(path: Path) -> Iterator[None]:
             yield
         except (EOFError, zlib.error, BadGzipFile):
             raise Halt(f"The compressed file {path.name} is damaged or not whole.") from None
-
-
-def _ragged(row: Sequence[str], width: int, before: int, behind: int) -> BadRow:
-    reason = f"{len(row)} value{'s' * (len(row) != 1)} where the header has {width}"
-    if behind - before > 1:
-        reason += f"; it runs over {behind - before} lines, perhaps a quote is not closed"
-    return BadRow(before + 1, reason, ",".join(row)[:_SHOWN])
 
 
 def _changed(columns: Sequence[str], rows: Rows, name: str) -> Sequence[datetime | None]:

@@ -21,6 +21,7 @@ from schedules.schedules_store import ScheduleData
 
 WAYS = {"table": "A table", "query": "A query", "path": "A file"}
 NOTHING = ("", "Not taken")
+_EVERY = {"*": "Every file of the folder, also those to come"}
 _SHAPED = frozenset({"table", "query", "path", "id_column", "changed_column", "may_create", "look_for_deleted"})
 
 
@@ -47,7 +48,13 @@ class ImportForm(RhythmFields):
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "is-code"}),
         help_text="One SELECT. {{high_water_mark}} stands for the changed-at value of the last row taken.",
     )
-    path = forms.ChoiceField(label="File", required=False, widget=forms.Select(attrs=LOADS))
+    path = forms.ChoiceField(
+        label="File",
+        required=False,
+        widget=forms.Select(attrs=LOADS),
+        help_text="A run reads what is new or changed since the last one. Put files there whole: write them elsewhere,"
+        " then move them.",
+    )
     id_column = forms.ChoiceField(label="Id column", required=False, help_text="It tells the rows apart.")
     changed_column = forms.ChoiceField(
         label="Changed-at column",
@@ -86,7 +93,7 @@ class ImportForm(RhythmFields):
         set_choices(self, "way", [(way, WAYS[way]) for way in ways])
         self.fields["way"].initial = ways[0]
         for way in ("table", "path"):
-            titled = [(name, source.titles.get(name, name)) for name in self._names(way)]
+            titled = [(name, _EVERY.get(name) or source.titles.get(name, name)) for name in self._names(way)]
             set_choices(self, way, [("", "Choose…"), *titled])
         named = [(column, column) for column in self.columns]
         set_choices(self, "id_column", [("", "Choose…"), *named])

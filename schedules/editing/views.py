@@ -22,10 +22,11 @@ from groups.models import Group
 from profiles import queries
 from profiles.models import ProfilePropertyRule, RuleState
 from schedules import schedules_store
-from schedules.editing import export_form, import_form, offers, previews, rhythms
+from schedules.editing import export_form, first_rows, import_form, offers, previews, rhythms
 from schedules.editing.export_form import ExportForm
 from schedules.editing.import_form import ImportForm
 from schedules.editing.offers import Writable
+from schedules.first_rows import try_first_rows
 from schedules.models import Direction, Schedule
 from schedules.schedules_store import ScheduleData
 
@@ -78,13 +79,16 @@ def show_times(request: HttpRequest) -> HttpResponse:
 def _edit_import(request: HttpRequest, app: App, schedule: Schedule | None) -> HttpResponse:
     rules = _rules()
     data = schedules_store.read_data(schedule) if schedule else None
+    first = None
     if request.method == "POST" and "load" not in request.POST:
         form = _posted_import(request, app, rules)
         if form.is_valid():
             way = form.cleaned_data["way"]
             with form.catching({"options": way}):
                 wanted = form.read_data(data.options if data else {})
-                return _save(request, schedule, wanted)
+                if "preview" not in request.POST:
+                    return _save(request, schedule, wanted)
+                first = first_rows.show(try_first_rows(wanted))
     else:
         form = _fresh_import(request, app, schedule, rules)
     cron = _value(form, "cron")
@@ -93,6 +97,7 @@ def _edit_import(request: HttpRequest, app: App, schedule: Schedule | None) -> H
         "app": app,
         "schedule": schedule,
         "source": form.source,
+        "first": first,
         "coming": rhythms.next_times(cron),
         "has_unique": any(rule.is_unique for rule in rules),
         "cancel": _back(schedule),

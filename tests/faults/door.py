@@ -16,8 +16,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from django.urls import reverse
+
+from apps_connectors import apps_store
 from core.accounts.actors import SYSTEM
 from core.accounts.keys import create_key
+from events import hooks
 from events.models import Event, EventKey, EventState, Inbox
 from profiles.models import Profile, ProfileChange
 from profiles.rules import NewRule, create_rule
@@ -29,7 +33,9 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Senders:
-    """Programs that post events with message ids, and send each list again until it is answered with 202."""
+    """Programs that post events with message ids, and send each list again until the door has taken it."""
+
+    taken = 202
 
     def __init__(self, chance: random.Random) -> None:
         make_rules()
@@ -55,21 +61,24 @@ class Senders:
             finally:
                 self.stopped.set()
 
+    def make_request(self, messages: list[dict[str, Any]], port: int) -> Request:
+        """These messages as this door takes them."""
+        return Request(
+            f"http://127.0.0.1:{port}/api/v1/events/",
+            data=json.dumps(messages).encode(),
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+        )
+
     def post(self, messages: list[dict[str, Any]], port: int) -> None:
         """Post these messages until the door has taken them."""
         while not self.stopped.is_set():
-            request = Request(
-                f"http://127.0.0.1:{port}/api/v1/events/",
-                data=json.dumps(messages).encode(),
-                headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-            )
             try:
-                with urlopen(request, timeout=5) as answer:
+                with urlopen(self.make_request(messages, port), timeout=5) as answer:
                     fates = json.load(answer)
-                assert answer.status == 202
+                assert answer.status == self.taken
                 assert fates["accepted"] + fates["duplicate"] == len(messages), fates
             except HTTPError as refused:
-                raise AssertionError(refused.read()) from refused  # the door answers with 202, or does not answer
+                raise AssertionError(refused.read()) from refused  # the door takes all of them, or does not answer
             except (OSError, HTTPException, ValueError):  # refused, cut off, or half an answer: nobody knows, so again
                 self.sent_again += 1
                 self.stopped.wait(0.05)
@@ -104,6 +113,33 @@ class Senders:
         held = Profile.objects.values_list("properties", flat=True)
         assert sorted(held, key=lambda values: values["user_id"]) == [latest[user] for user in sorted(latest)]
         check_log_is_a_chain()
+
+
+class HookSenders(Senders):
+    """A tool whose webhooks carry the messages, deep in their bodies, and come again until they are answered."""
+
+    taken = 200
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        app = apps_store.create_app("csv", "Checkout", {}, actor=SYSTEM)
+        hooks.create_hook(app.pk, actor=SYSTEM)
+        mapping = {
+            "fields": {"user_id": "payload.user_id", "visits": "payload.visits"},
+            "items": "data.events",
+            "message_id": "message_id",
+            "type": "type",
+            "occurred_at": "occurred_at",
+        }
+        hook = hooks.update_hook(app.pk, mapping=mapping, actor=SYSTEM)
+        self.address = reverse("hooks:door", args=[app.pk, hooks.read_secrets(hook)["address"]])
+
+    def make_request(self, messages: list[dict[str, Any]], port: int) -> Request:
+        """One call of the tool."""
+        body = json.dumps({"data": {"events": messages}}).encode()
+        return Request(
+            f"http://127.0.0.1:{port}{self.address}", data=body, headers={"Content-Type": "application/json"}
+        )
 
 
 def check_log_is_a_chain() -> None:

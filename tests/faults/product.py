@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from django.db import connection
 
 from apps_connectors import connections
 from core.lib.processes import ProcessGroup, find_free_port
-from core.lib.servers import Servers
+from core.lib.servers import PROJECT, Servers
 from grouparoo.running import beat_command, web_command, worker_command
 from tests.waiting import wait_until
 
@@ -56,6 +57,11 @@ class Product:
         """A web server of one process, always on the same port; returns at once."""
         self.port = self.port or find_free_port()
         return self._start(web_command(host="127.0.0.1", port=self.port, processes=1), name="web")[0].pid
+
+    def collect_pages(self) -> None:
+        """What pages are made of besides their words; programs need none of it."""
+        command = [sys.executable, "manage.py", "collectstatic", "--no-input", "-v", "0"]
+        subprocess.run(command, check=True, cwd=PROJECT, env=self.env)
 
     def kill(self, pid: int) -> None:
         """End a process and everything it started, with no chance to say goodbye."""

@@ -164,6 +164,7 @@ _ENDPOINTS: dict[str, str] = {
     "events_api:as_of": "GET profiles:read",
     "events_api:undo_merge": "POST profiles:write",
     "schedules_api:schedules": "GET schedules:read, POST schedules:write",
+    "schedules_api:first_rows": "POST schedules:write",
     "schedules_api:schedule": "GET schedules:read, PATCH schedules:write, DELETE schedules:write",
     "schedules_api:run_now": "POST schedules:write",
     "schedules_api:resume": "POST schedules:write",

@@ -240,6 +240,38 @@ def test_an_event_whose_identities_contradict_each_other_offers_a_merge(client: 
     assert f"{reverse('profiles:merge', args=[winner])}?with={loser}" in page
 
 
+def test_who_becomes_part_of_someone_who_becomes_part_of_another_in_one_batch_can_come_back() -> None:
+    take(event(visitor("d1", age=41), type="Visit"), event({"user_id": 1}), event({"user_id": 2}))
+    guest = next(each.pk for each in alive() if "user_id" not in each.properties)
+    first, last = guid_of(user_id=1), guid_of(user_id=2)
+    friends = groups_store.create_group("Friends", kind=GroupKind.MANUAL, actor=SYSTEM)
+    groups_store.add_members(friends.pk, [guest], actor=SYSTEM)
+    before = {each.pk: each.properties for each in alive()}
+
+    take(
+        event(visitor("d2", first_name="Alice"), at=1),
+        event(visitor("d2", user_id=1), at=2),
+        event(visitor("d1", user_id=1), at=3),
+        event({"user_id": 2, "_previous_id": "1"}, at=4),
+    )
+    assert everyone_alive() == [{"user_id": 2, "age": 41, "first_name": "Alice"}]
+    assert set(Profile.objects.exclude(pk=last).values_list("merged_into", flat=True)) == {last}
+    assert {each.type for each in event_queries.of_profile(last, limit=10)} == {"Visit", ""}
+    assert list(GroupMember.objects.values_list("profile_id", flat=True)) == [last]
+
+    links = list(ProfileMerge.objects.order_by("pk"))
+    assert [(each.loser_id, each.winner_id) for each in links[-2:]] == [(guest, first), (first, last)]
+    merging.undo(links[-1].pk, actor=SYSTEM)
+    owned = ProfileIdentity.objects.filter(profile_id=first, rule_id=0).values_list("value", flat=True)
+    assert set(owned) == {"d1", "d2"}
+    merging.undo(links[-2].pk, actor=SYSTEM)
+    assert {each.pk: each.properties for each in alive()} == {
+        **before,
+        first: {"user_id": 1, "first_name": "Alice"},
+    }
+    assert list(GroupMember.objects.values_list("profile_id", flat=True)) == [guest]
+
+
 # ---------------------------------------------------------------- at once
 
 

@@ -57,6 +57,24 @@ def test_a_table_that_is_suddenly_empty_changes_nothing_and_pauses_the_rule(shop
     assert "ask for it again" in first_name().paused_reason
 
 
+@pytest.mark.parametrize(("aggregation", "value_type"), [("sum", "float"), ("count", "integer"), ("sum", "string")])
+def test_a_table_that_was_emptied_takes_no_counts_and_sums_away(shop: Shop, aggregation: str, value_type: str) -> None:
+    rows = ", ".join(f"({number}, {number})" for number in range(10, 10 + PEOPLE - 5))  # five never bought anything
+    shop.run(f"delete from purchases; insert into purchases (user_id, total) values {rows}")
+    column = {"table": "purchases", "column": "total", "key_column": "user_id", "aggregation": aggregation}
+    shop.column("bought", value_type, **column)
+    ask(PEOPLE)
+    before = dict(Profile.objects.values_list("pk", "properties__bought"))
+    shop.run("delete from purchases where user_id < 15")
+    ask(PEOPLE)
+    assert ProfilePropertyRule.objects.get(key="bought").paused_reason == ""
+    shop.run("delete from purchases")
+    ask(PEOPLE)
+    assert "source lost the value of 95" in ProfilePropertyRule.objects.get(key="bought").paused_reason
+    after = dict(Profile.objects.values_list("pk", "properties__bought"))
+    assert sum(after[guid] != value for guid, value in before.items()) == 5
+
+
 def test_values_that_no_longer_fit_count_as_blank(shop: Shop) -> None:
     rules.update_rule(
         first_name().pk,

@@ -127,23 +127,54 @@ def test_a_value_of_the_wrong_type_is_kept_as_rejected(shop: Shop) -> None:
     assert profile.property_meta["age"][4:] == ["old", "not a whole number"]
 
 
+def take_away(shop: Shop) -> None:
+    shop.app.options = {"path": str(shop.path.parent / "nothing" / "shop.db")}
+    shop.app.save()
+
+
+def bring_back(shop: Shop) -> None:
+    shop.app.options = {"path": str(shop.path)}
+    shop.app.save()
+
+
 def test_while_an_app_is_down_values_stay_and_it_is_asked_again_later(shop: Shop) -> None:
     shop.query("first_name", "string", NAME)
     take(event({"user_id": 1}))
-    away = shop.path.rename(shop.path.with_suffix(".away"))
-    shop.app.options = {"path": str(shop.path.parent / "nothing" / "shop.db")}
-    shop.app.save()
+    take_away(shop)
     take(event({"user_id": 1}, at=1))
     assert values(1) == {"user_id": 1, "first_name": "Alice"}
     assert HydrationRetry.objects.count() == 1
-    away.rename(shop.path)
     shop.run("update users set first_name = 'Ally' where id = 1")
-    shop.app.options = {"path": str(shop.path)}
-    shop.app.save()
+    bring_back(shop)
     refresh.refresh([Profile.objects.get().guid])
     assert values(1)["first_name"] == "Ally"
     assert not HydrationRetry.objects.exists()
     assert not Group.objects.exists()
+
+
+def test_who_became_part_of_someone_else_is_not_asked_again_but_that_other_is(shop: Shop) -> None:
+    shop.query("first_name", "string", NAME)
+    take_away(shop)
+    take(event({"_anonymous_id": "phone"}), event({"user_id": 1}, at=1))
+    assert HydrationRetry.objects.count() == 2
+    take(event({"user_id": 1, "_anonymous_id": "phone"}, at=2))
+    alice = Profile.objects.get(merged_into=None)
+    assert HydrationRetry.objects.get().profile_id == alice.pk
+    HydrationRetry.objects.update(next_at=alice.created_at)
+    bring_back(shop)
+    assert refresh.retry_due() == 1
+    assert values(1)["first_name"] == "Alice"
+    assert not HydrationRetry.objects.exists()
+
+
+def test_a_source_that_is_back_when_two_become_one_leaves_nobody_to_be_asked_again(shop: Shop) -> None:
+    shop.query("first_name", "string", NAME)
+    take_away(shop)
+    take(event({"_anonymous_id": "phone"}), event({"user_id": 1}, at=1))
+    bring_back(shop)
+    take(event({"user_id": 1, "_anonymous_id": "phone"}, at=2))
+    assert values(1)["first_name"] == "Alice"
+    assert not HydrationRetry.objects.exists()
 
 
 def test_variables_are_bound_never_pasted(shop: Shop) -> None:

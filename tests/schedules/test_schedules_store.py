@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
 from apps_connectors.models import App
@@ -206,6 +208,37 @@ def test_a_week_of_missed_times_gives_one_run(warehouse: App) -> None:
     schedule.refresh_from_db()
     assert schedule.next_at is not None
     assert schedule.next_at > timezone.now()
+
+
+def test_a_cron_line_follows_the_projects_time_zone_and_what_is_due_stays_due(warehouse: App) -> None:
+    project.update({"time_zone": "UTC"}, actor=SYSTEM)
+    daily, late = make(warehouse, cron="30 6 * * *"), make(warehouse, name="late", cron="30 6 * * *")
+    often = make(warehouse, name="often", every_minutes=10)
+    due = timezone.now() - timedelta(minutes=1)
+    Schedule.objects.filter(pk=late.pk).update(next_at=due)
+    assert daily.next_at is not None
+    project.update({"time_zone": "Asia/Tokyo"}, actor=SYSTEM)
+    at = dict(Schedule.objects.values_list("pk", "next_at"))
+    moved = at[daily.pk]
+    assert moved is not None
+    assert moved.astimezone(UTC).strftime("%H:%M") == "21:30"  # half past six in Tokyo
+    assert timezone.now() < moved < timezone.now() + timedelta(days=1)
+    assert (at[late.pk], at[often.pk]) == (due, often.next_at)
+
+
+def test_any_number_of_workers_start_one_run_of_what_was_missed(warehouse: App) -> None:
+    make(warehouse, cron="*/5 * * * *")
+    Schedule.objects.update(next_at=timezone.now() - timedelta(days=7))
+
+    def sweep(_: int) -> int:
+        try:
+            return runs.start_due()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(sweep, range(8))) == 1
+    assert Run.objects.count() == 1
 
 
 def test_a_schedule_that_still_runs_starts_again_once_when_it_has_ended(warehouse: App) -> None:

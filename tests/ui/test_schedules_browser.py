@@ -49,7 +49,7 @@ def work() -> None:
 
 
 def test_a_schedule_made_in_the_browser_runs_and_people_appear(
-    live_server: LiveServer, browser: Browser, source: Source
+    live_server: LiveServer, browser: Browser, source: Source, axe_source: str
 ) -> None:
     with signed_in(browser, live_server) as page:
         page.get_by_role("link", name="Schedules").click()
@@ -59,6 +59,12 @@ def test_a_schedule_made_in_the_browser_runs_and_people_appear(
         page.get_by_label("Property fed by first_name").select_option("first_name")
         page.get_by_label("Property fed by id").select_option("user_id")
         page.get_by_label("Id column").select_option("id")
+        page.get_by_role("button", name="Try the first rows").click()
+        tried = page.get_by_role("region", name="The first rows and what becomes of them")
+        expect(tried.get_by_role("row").nth(1)).to_contain_text("Makes a profile")
+        expect(tried).to_contain_text("first_name: Alice")
+        assert find_faults(page, axe_source) == []
+        assert not Schedule.objects.exists()
         page.get_by_label("Minutes between two runs").fill("0")
         page.get_by_role("button", name="Create schedule").click()
         problem = page.get_by_role("alert")

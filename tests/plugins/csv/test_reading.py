@@ -186,14 +186,15 @@ def test_what_is_no_csv_stops_with_a_sentence(file: Path, data: bytes, words: st
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_file_that_became_shorter_stops(file: Path, packed: bool) -> None:
+def test_an_upload_that_became_shorter_stops(file: Path, packed: bool) -> None:
     pack = gzip.compress if packed else bytes
     file.write_bytes(pack(TEXT.encode()))
-    with Csv({"folder": str(file.parent)}) as app:
-        mark = app.read_page(RecordSource(path=file.name), after=None, limit=3).mark
+    source = RecordSource(path=str(file), options={"uploaded": True})
+    with Csv({}) as app:
+        mark = app.read_page(source, after=None, limit=3).mark
         file.write_bytes(pack(b"id,name\n"))
         with pytest.raises(Halt, match="shorter"):
-            app.read_page(RecordSource(path=file.name), after=mark, limit=3)
+            app.read_page(source, after=mark, limit=3)
 
 
 def test_only_files_in_the_folder_and_uploads_are_read(file: Path, tmp_path: Path) -> None:
