@@ -64,9 +64,9 @@ def run(profiles: int) -> Report:
     """Run it once; see the module's text. The report's seconds are those of the first export."""
     with other_database("out") as out:
         target = connect_to(out)
-        run_sql(target, _TABLE.format("people"), "set timezone = 'UTC'")
-        group = _make_members(profiles)
-        schedule = _make_export(out, group)
+        make_table(target)
+        group = make_members(profiles)
+        schedule = make_export(out, group)
         with workers(1):
             first, seconds = _timed(lambda: finish_run(schedule, within=profiles / 100 + 120))
             before = _versions(target)
@@ -92,7 +92,12 @@ def run(profiles: int) -> Report:
     return report
 
 
-def _make_members(count: int) -> Group:
+def make_table(target: Any) -> None:
+    """The table `people` of the destination, empty."""
+    run_sql(target, _TABLE.format("people"), "set timezone = 'UTC'")
+
+
+def make_members(count: int) -> Group:
     for key, type_, _, _ in _FIELDS:
         create_rule(NewRule(key, type_, is_unique=key in ("user_id", "email")), actor=SYSTEM)
     group = Group.objects.create(name="Members", kind=GroupKind.MANUAL)
@@ -105,7 +110,7 @@ def _make_members(count: int) -> Group:
     return group
 
 
-def _make_export(database: str, group: Group) -> Schedule:
+def make_export(database: str, group: Group) -> Schedule:
     app = apps_store.create_app("postgres", "Destination", app_options(database), actor=SYSTEM)
     return schedules_store.create_schedule(
         ScheduleData(
