@@ -9,14 +9,16 @@ try it and `backfill` for an old one.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
 from core.lib.json import NotStorable, dumps
-from core.lib.secrets import scrub
+from core.lib.secrets import MASK, scrub
 from plugins.base import App, ForwardsEvents, TestsConnection
 from plugins.contracts import (
     AppSpec,
@@ -29,6 +31,7 @@ from plugins.contracts import (
     Retry,
     TestResult,
 )
+from plugins.lanes import Brake, make_lanes, outcome_of, run_lanes
 from plugins.webhook.answers import ask_for_a_pause, find_what_to_mend, name, read_reply
 from plugins.webhook.calling import Line
 from plugins.webhook.receiver import LONGEST_WAIT, Receiver, read_receiver
@@ -36,8 +39,8 @@ from plugins.webhook.receiver import LONGEST_WAIT, Receiver, read_receiver
 __all__ = ["Webhook"]
 
 _MOST_SECONDS = 20.0  # for one batch; what is left then is answered "not yet"
+_SHOWN_OF_SIGNATURE = 11  # enough to compare, not enough to use
 _SOON = 1.0  # seconds after which what was not sent at all may be tried
-_NO_TIME = Outcome(OutcomeKind.RETRY, "Not sent yet: the receiver took its time with others.", after=_SOON)
 
 
 class Webhook(App, TestsConnection, ForwardsEvents):
@@ -88,16 +91,20 @@ class Webhook(App, TestsConnection, ForwardsEvents):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
-        self._line: Line | None = None
+        self._free: list[Line] = []  # lines that are kept and that nobody uses just now
 
     def test(self) -> TestResult:
         """Asks for the address by HEAD, which no receiver takes for an event."""
         try:
-            line = self._connect()
-            reply = line.call("HEAD", None, line.receiver.headers)
+            receiver = self._receiver
+        except Halt as error:
+            return TestResult(ok=False, message=error.reason)
+        try:
+            with self._line() as line:
+                reply = line.call("HEAD", None, receiver.headers)
         except (Halt, Retry) as error:
             return TestResult(ok=False, message=self._scrub(error.reason))
-        host = line.receiver.host
+        host = receiver.host
         if mend := find_what_to_mend(reply, host=host):
             return TestResult(ok=False, message=self._scrub(mend))
         if reply.status >= 500:
@@ -105,56 +112,71 @@ class Webhook(App, TestsConnection, ForwardsEvents):
         return TestResult(ok=True, message=f"{host} answers. Send a test event to see whether it takes events.")
 
     def forward(self, batch: Sequence[OutboundItem]) -> Sequence[Outcome]:
-        line = self._connect()
-        until = time.monotonic() + _MOST_SECONDS
-        waiting: dict[str, Outcome] = {}  # profile: why its later events wait
-        everyone: Outcome | None = None  # why nothing more is sent
-        outcomes: list[Outcome] = []
-        for item in batch:
-            person = item.profile or item.id
-            held = everyone or waiting.get(person)
-            if held is None and outcomes and time.monotonic() > until:
-                held = everyone = _NO_TIME
-            if held is not None:
-                outcomes.append(held)
-                continue
-            outcome, concerns_all = self._send(line, item)
-            outcomes.append(outcome)
-            if concerns_all:
-                everyone = _not_sent(outcome)
-            elif outcome.kind is OutcomeKind.RETRY:
-                waiting[person] = _not_sent(outcome)
-        return outcomes
+        if not batch:
+            return []
+        brake = Brake(_MOST_SECONDS, most_failures=None)
+        first, *lanes = make_lanes([(place, [item.profile or item.id]) for place, item in enumerate(batch)])
+        outcomes = {0: self._send(batch[0], brake)}  # alone, so that a receiver that is down is asked once
+        if outcomes[0].kind in (OutcomeKind.RETRY, OutcomeKind.HALT):
+            outcomes |= dict.fromkeys(first[1:], _not_sent(outcomes[0]))
+        elif first[1:]:
+            lanes.insert(0, first[1:])
+        outcomes |= run_lanes(lanes, lambda place: self._send(batch[place], brake), brake, threads=self.calls_at_once)
+        return [outcomes[place] for place in range(len(batch))]
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
+        while self._free:
+            self._free.pop().close()
 
-    def _connect(self) -> Line:
-        if self._line is None:
-            receiver = read_receiver(self.options)
-            self._line = Line(receiver, private_hosts_allowed=self.private_hosts_allowed)
-        return self._line
+    @contextmanager
+    def _line(self) -> Iterator[Line]:
+        """A line that nobody else uses meanwhile: one that is kept, or a new one."""
+        try:
+            line = self._free.pop()
+        except IndexError:
+            line = Line(self._receiver, private_hosts_allowed=self.private_hosts_allowed)
+        try:
+            yield line
+        finally:
+            self._free.append(line)
 
-    def _send(self, line: Line, item: OutboundItem) -> tuple[Outcome, bool]:
-        """The outcome of one event, and whether the others would fare the same."""
+    @cached_property
+    def _receiver(self) -> Receiver:
+        return read_receiver(self.options)
+
+    def _send(self, item: OutboundItem, brake: Brake) -> Outcome:
+        """The outcome of one event. Tells the brake when the others would fare the same."""
         try:
             body = dumps(item.body)
         except NotStorable as error:
-            return Outcome(OutcomeKind.REJECT, f"The event {error}."), False
+            return Outcome(OutcomeKind.REJECT, f"The event {error}.")
+        headers = _headers(self._receiver, item, body)
+        began = time.monotonic()
+        outcome, concerns_all = self._call(body, headers)
+        outcome = replace(
+            outcome,
+            reason=self._scrub(outcome.reason),
+            reply=self._scrub(outcome.reply),
+            request=show_request(f"POST {self.options['url']}", headers, secret=self._receiver.headers),
+            seconds=time.monotonic() - began,
+        )
+        if concerns_all:
+            brake.stop(_not_sent(outcome))
+        return outcome
+
+    def _call(self, body: str, headers: Mapping[str, str]) -> tuple[Outcome, bool]:
+        """What is answered to one request, and whether others would be answered the same."""
         try:
-            reply = line.call("POST", body.encode(), _headers(line.receiver, item, body))
-        except Retry as error:
-            return Outcome(OutcomeKind.RETRY, self._scrub(error.reason)), True
-        except Halt as error:
-            return Outcome(OutcomeKind.HALT, self._scrub(error.reason)), True
-        outcome = read_reply(reply, host=line.receiver.host)
-        outcome = replace(outcome, reason=self._scrub(outcome.reason), reply=self._scrub(outcome.reply))
+            with self._line() as line:
+                reply = line.call("POST", body.encode(), headers)
+        except (Retry, Halt) as error:
+            return outcome_of(error), True
+        outcome = read_reply(reply, host=self._receiver.host)
         return outcome, outcome.kind is OutcomeKind.HALT or ask_for_a_pause(reply)
 
     def _scrub(self, text: str) -> str:
         """A receiver may repeat in its answer what our headers told it."""
-        return scrub(text, self._line.receiver.secrets) if self._line else text
+        return scrub(text, self._receiver.secrets)
 
 
 def _headers(receiver: Receiver, item: OutboundItem, body: str) -> dict[str, str]:
@@ -173,6 +195,15 @@ def _headers(receiver: Receiver, item: OutboundItem, body: str) -> dict[str, str
     if item.is_test or item.is_backfill:
         headers["grouparoo-note"] = "test" if item.is_test else "backfill"
     return headers
+
+
+def show_request(line: str, headers: Mapping[str, str], *, secret: Container[str]) -> str:
+    """A request for the log, without its body: the values of secret headers masked, signatures cut short."""
+    shown = {**headers, **{name: MASK for name in headers if name in secret}}
+    shown["webhook-signature"] = " ".join(
+        f"{each[:_SHOWN_OF_SIGNATURE]}…" for each in shown["webhook-signature"].split()
+    )
+    return "\n".join([line, *(f"{name}: {value}" for name, value in shown.items())])
 
 
 def _not_sent(outcome: Outcome) -> Outcome:

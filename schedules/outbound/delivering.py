@@ -20,9 +20,11 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
+from django.db.models import Count, Q
 
 from apps_connectors.connections import connect
-from apps_connectors.slots import slot
+from apps_connectors.models import App
+from apps_connectors.slots import slots
 from core.accounts import project
 from core.work import leases
 from core.work.leases import Lease, LostLease
@@ -143,15 +145,15 @@ class _Worker:
             return self._halt(lease, plan, "This App does not take events.")
         if not self._settle(lease, plan, repeatable=kind.repeatable):
             return False
-        with slot(plan.app_id, _SLOT_SECONDS) as is_free:
-            if not is_free:
+        with slots(plan.app_id, most=_share_of_calls(plan), seconds=_SLOT_SECONDS) as calls:
+            if not calls:
                 lease.release(delay=_NO_SLOT_SECONDS)
                 return False
             attempt = uuid4()
             rows = self._claim(lease, plan, attempt, limit=min(self.size, kind.event_batch_size))
             if rows:
                 began = time.monotonic()
-                answers = _call(lease, plan, rows)
+                answers = _call(lease, plan, rows, calls=calls)
                 self._adapt(time.monotonic() - began)
         if rows:
             return self._record(lease, plan, attempt, answers, waits=waits)
@@ -221,9 +223,17 @@ def _may_send(subscription: Subscription) -> bool:
     return not project.current().sending_stopped
 
 
-def _call(lease: Lease, plan: SubscriptionPlan, rows: Sequence[DueRow]) -> list[Answer]:
+def _share_of_calls(plan: SubscriptionPlan) -> int:
+    """How many of the App's parallel calls one batch may take: an equal share, one left for people who try things."""
+    sharing = Count("subscriptions", filter=Q(subscriptions__state=SubscriptionState.ON))
+    app = App.objects.annotate(sharing=sharing).get(pk=plan.app_id)
+    return max(1, (app.parallel_calls - 1) // max(1, app.sharing))
+
+
+def _call(lease: Lease, plan: SubscriptionPlan, rows: Sequence[DueRow], *, calls: int) -> list[Answer]:
     try:
         with connect(plan.app_id) as app:
+            app.calls_at_once = calls
             return sending.deliver(cast("ForwardsEvents", app), plan, rows, between=lease.renew)
     except Halt as error:
         outcome = Outcome(OutcomeKind.HALT, error.reason)
