@@ -118,9 +118,14 @@ def _without_secrets(answer: Any, secrets: Sequence[str]) -> Any:
 
 
 def _without_secrets_of_outcome(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
-    said = {"reason": outcome.reason, "reply": outcome.reply, "request": outcome.request}
-    scrubbed = {name: scrub(text, secrets) for name, text in said.items() if text}
-    return replace(outcome, **scrubbed) if scrubbed else outcome
+    if not (outcome.reason or outcome.reply or outcome.request):
+        return outcome
+    return replace(
+        outcome,
+        reason=scrub(outcome.reason, secrets),
+        reply=scrub(outcome.reply, secrets),
+        request=scrub(outcome.request, secrets),
+    )
 
 
 def _scrubbed(error: PluginError, secrets: Sequence[str]) -> PluginError:

@@ -12,9 +12,12 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What pages of lower apps show of schedules, and how they name runs."""
-        from schedules.pages import name_people, name_runs  # noqa: PLC0415  models are not there before ready()
+        """What pages of lower apps show of schedules, how they name runs; conditions have a say when a type changes."""
+        from profiles.rules import check_types_with  # noqa: PLC0415  models are not there before ready()
+        from schedules.outbound.conditions import refuse_new_type  # noqa: PLC0415
+        from schedules.pages import name_people, name_runs  # noqa: PLC0415
 
+        check_types_with(refuse_new_type)
         causes.register("run", name_runs)
         causes.register("person", name_people)
         slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))

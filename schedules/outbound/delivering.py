@@ -26,6 +26,7 @@ from apps_connectors.connections import connect
 from apps_connectors.models import App
 from apps_connectors.slots import slots
 from core.accounts import project
+from core.lib.errors import InvalidInput
 from core.work import leases
 from core.work.leases import Lease, LostLease
 from plugins import registry
@@ -106,7 +107,10 @@ class _Worker:
         if subscription is None:
             lease.finish()
             return False
-        plan = load_plan(subscription)
+        try:
+            plan = load_plan(subscription)
+        except InvalidInput as error:
+            return self._halt(lease, subscription.pk, f"Its conditions cannot be asked any more. {error.message}")
         place = cursors.find(plan.subscription_id)
         if self.is_behind or time.monotonic() - self.read_at >= _READ_EVERY:
             self._read(lease, plan, place)
@@ -140,9 +144,9 @@ class _Worker:
         try:
             kind = registry.get(app_type)
         except registry.UnknownApp as error:
-            return self._halt(lease, plan, str(error))
+            return self._halt(lease, plan.subscription_id, str(error))
         if not issubclass(kind, ForwardsEvents):
-            return self._halt(lease, plan, "This App does not take events.")
+            return self._halt(lease, plan.subscription_id, "This App does not take events.")
         if not self._settle(lease, plan, repeatable=kind.repeatable):
             return False
         with slots(plan.app_id, most=_share_of_calls(plan), seconds=_SLOT_SECONDS) as calls:
@@ -209,10 +213,10 @@ class _Worker:
             return False
         return True
 
-    def _halt(self, lease: Lease, plan: SubscriptionPlan, reason: str) -> bool:
+    def _halt(self, lease: Lease, subscription_id: int, reason: str) -> bool:
         with transaction.atomic():
             lease.hold(mark=None)
-            subscriptions.halt(plan.subscription_id, reason)
+            subscriptions.halt(subscription_id, reason)
         lease.release(delay=IDLE_SECONDS)
         return False
 

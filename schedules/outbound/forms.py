@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 
 from apps_connectors.models import App
 from core.ui.forms import ProductForm, mark_needed
+from groups.builder.draft import Draft
 from groups.models import Group
 from profiles.models import ProfilePropertyRule
 from schedules.models import Schedule
@@ -78,8 +80,9 @@ class SubscriptionForm(ProductForm):
         rules: Sequence[ProfilePropertyRule],
         exports: Sequence[Schedule],
         before: SubscriptionData | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(data, initial=initial_of(before) if before else None)
+        super().__init__(data, initial=initial or (initial_of(before) if before else None))
         self.app, self.before = app, before
         self.has_groups, self.has_exports = bool(groups), bool(exports)
         chosen = [key for key in (before.properties if before else ()) if key in {rule.key for rule in rules}]
@@ -103,8 +106,11 @@ class SubscriptionForm(ProductForm):
             self.add_error("follows", "Choose the export to follow, or another way.")
         return cleaned
 
-    def read_data(self) -> SubscriptionData:
-        """What was decided; call it when the form is valid. What the form does not ask stays as it was."""
+    def read_data(self, draft: Draft) -> SubscriptionData:
+        """What was decided, with the conditions of the builder's draft; call it when the form is valid.
+
+        What the form does not ask stays as it was.
+        """
         given = self.cleaned_data
         match, whom = given["match"], given["whom"]
         value = "" if match == Match.EVERY else given[match].strip()
@@ -116,6 +122,8 @@ class SubscriptionForm(ProductForm):
             groups=tuple(int(each) for each in given["groups"]) if whom == GROUPS else (),
             properties=tuple(given["properties"]) if whom != FOLLOW else (),
             follows=int(given["follows"]) if whom == FOLLOW else None,
+            where=tuple(draft.conditions()),
+            people=None if draft.is_empty else draft.tree(),
             options=self.before.options if self.before else {},
         )
 
@@ -126,6 +134,12 @@ class SubscriptionForm(ProductForm):
 
     def _offer(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
         cast("forms.ChoiceField", self.fields[name]).choices = list(choices)
+
+
+def shown_again(given: QueryDict) -> dict[str, Any]:
+    """What the form shows when it was sent to be shown once more: everything as it was, and nothing is checked."""
+    several = ("groups", "properties")
+    return {name: given.getlist(name) if name in several else given.get(name) for name in {*given, *several}}
 
 
 def initial_of(data: SubscriptionData) -> dict[str, Any]:

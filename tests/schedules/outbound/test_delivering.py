@@ -118,7 +118,7 @@ def test_a_retried_event_holds_back_the_later_ones_of_its_profile_and_nobody_els
     assert world.box.numbers() == [2, 4, 1, 3, 5]
     first = OutboundDelivery.objects.order_by("event_id").first()
     assert first is not None
-    assert (first.attempts, [entry["text"] for entry in first.log]) == (2, ["Try later."])
+    assert (first.attempts, [entry["text"] for entry in first.log]) == (2, ["Try later.", ""])
 
 
 def test_a_rejected_event_holds_nobody_back_and_says_why(world: World) -> None:
