@@ -8,6 +8,7 @@ builder of groups: its draft, its buttons (`do`), its templates.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,11 +27,11 @@ from groups import queries as group_queries
 from groups.builder import form as draft_form
 from groups.builder import shape
 from groups.builder.draft import Draft
-from groups.models import Group
 from groups.reading import MATCHES, PAYLOAD_TYPES
 from profiles import ruleset
 from profiles.models import RuleState
 from profiles.queries import rules_in_use
+from profiles.ruleset import Rule
 from schedules.outbound import pages, queries, subscriptions, trying
 from schedules.outbound.bodies import SubscriptionData
 from schedules.outbound.forms import SubscriptionForm, shown_again
@@ -66,9 +67,9 @@ def edit(request: HttpRequest, subscription_id: int) -> HttpResponse:
 def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> HttpResponse:
     do = request.POST.get("do") or ("preview" if "preview" in request.POST else "save")
     before = subscriptions.read_data(subscription) if subscription else None
-    names = group_queries.names_of_others(None)
-    draft = _read_draft(request, before, names)
-    form, shown = _form(request, app, before, is_checked=do in ("preview", "save")), None
+    known = _Known(ruleset.load().by_key, group_queries.names_of_others(None))
+    draft = _read_draft(request, before, known)
+    form, shown = _form(request, app, before, known, is_checked=do in ("preview", "save")), None
     if request.method == "POST" and do == "preview":
         shown, draft = _preview(form, draft)
         if wants_fragment(request):
@@ -87,7 +88,7 @@ def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> 
         "keys": recent_keys(),
         "shown": shown,
         "cancel": _back(subscription),
-        **_choices(draft, names),
+        **_choices(draft, known),
     }
     response = render_form(request, "subscriptions/edit.html", context)
     if do == "save" and draft.problem_count:
@@ -97,35 +98,44 @@ def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> 
     return response
 
 
-def _read_draft(request: HttpRequest, before: SubscriptionData | None, groups: Mapping[int, str]) -> Draft:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What conditions may ask about: properties by key, and the names of groups."""
+
+    by_key: Mapping[str, Rule]
+    groups: Mapping[int, str]
+
+
+def _read_draft(request: HttpRequest, before: SubscriptionData | None, known: _Known) -> Draft:
     """The conditions as they were sent, or as they are saved."""
-    by_key = ruleset.load().by_key
     if request.method == "POST":
-        return draft_form.read_draft(request.POST, by_key=by_key, groups=groups)
+        return draft_form.read_draft(request.POST, by_key=known.by_key, groups=known.groups)
     if before is None:
         return draft_form.empty_draft()
-    return draft_form.draft_of(before.people, where=before.where, by_key=by_key, groups=groups)
+    return draft_form.draft_of(before.people, where=before.where, by_key=known.by_key, groups=known.groups)
 
 
-def _choices(draft: Draft, groups: Mapping[int, str]) -> dict[str, Any]:
+def _choices(draft: Draft, known: _Known) -> dict[str, Any]:
     """What the templates of the groups' builder need."""
     return {
         "draft": draft,
         "counted": {},
-        "subjects": draft_form.subjects(ruleset.load().by_key.values(), with_events=False),
-        "groups": [(str(pk), name) for pk, name in groups.items()],
+        "subjects": draft_form.subjects(known.by_key.values(), with_events=False),
+        "groups": [(str(pk), name) for pk, name in known.groups.items()],
         "payload_types": tuple(PAYLOAD_TYPES),
         "matches": MATCHES,
         "units": draft_form.units(),
     }
 
 
-def _form(request: HttpRequest, app: App, before: SubscriptionData | None, *, is_checked: bool) -> SubscriptionForm:
+def _form(
+    request: HttpRequest, app: App, before: SubscriptionData | None, known: _Known, *, is_checked: bool
+) -> SubscriptionForm:
     is_sent = request.method == "POST"
     return SubscriptionForm(
         request.POST if is_sent and is_checked else None,
         app=app,
-        groups=list(Group.objects.order_by("name")),
+        groups=known.groups,
         rules=[rule for rule in rules_in_use() if rule.state == RuleState.READY],
         exports=pages.exports_of(app),
         before=before,

@@ -11,7 +11,6 @@ from django.http import QueryDict
 from apps_connectors.models import App
 from core.ui.forms import ProductForm, mark_needed
 from groups.builder.draft import Draft
-from groups.models import Group
 from profiles.models import ProfilePropertyRule
 from schedules.models import Schedule
 from schedules.outbound.bodies import SubscriptionData
@@ -76,7 +75,7 @@ class SubscriptionForm(ProductForm):
         data: Mapping[str, Any] | None = None,
         *,
         app: App,
-        groups: Sequence[Group],
+        groups: Mapping[int, str],
         rules: Sequence[ProfilePropertyRule],
         exports: Sequence[Schedule],
         before: SubscriptionData | None = None,
@@ -91,7 +90,7 @@ class SubscriptionForm(ProductForm):
         if exports:
             ways.append((FOLLOW, "As an export does: its groups and its properties"))
         self._offer("whom", ways)
-        self._offer("groups", [(str(group.pk), group.name) for group in groups])
+        self._offer("groups", [(str(pk), name) for pk, name in groups.items()])
         self._offer("follows", [("", "Choose…"), *((str(each.pk), each.name) for each in exports)])
         for name in ("type", "key", "groups", "follows"):
             mark_needed(self.fields[name])
