@@ -3,7 +3,7 @@
     python -m benchmarks.receiver PORT SECRET
 
 It checks each signature, answers 200, and writes down the id, the person and the number of what it took, in the order
-of arrival. GET gives that as JSON lines, DELETE forgets it.
+of arrival. GET /taken gives that as JSON, GET /count how many there are, DELETE forgets them.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ class Receiver(asyncio.Protocol):
             if len(self.waiting) < size:
                 return
             body, self.waiting = self.waiting[end + 4 : size], self.waiting[size:]
-            self.transport.write(self.answer(lines[0].split(" ", 1)[0], headers, body))
+            method, path, _ = lines[0].split(" ", 2)
+            self.transport.write(self.answer(method, path, headers, body))
 
-    def answer(self, method: str, headers: dict[str, str], body: bytes) -> bytes:
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
         """What one request is answered."""
         if method == "POST":
             return self.take(headers, body)
         if method == "DELETE":
             self.taken.clear()
-        text = "\n".join(map(json.dumps, self.taken)).encode()
+        text = json.dumps(self.taken if path == "/taken" else len(self.taken)).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
 
     def take(self, headers: dict[str, str], body: bytes) -> bytes:

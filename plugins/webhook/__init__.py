@@ -88,6 +88,7 @@ class Webhook(App, TestsConnection, ForwardsEvents):
         parallel_calls=4,
     )
     repeatable = True
+    event_batch_size = 1000  # a batch grows so far only while the receiver is quick
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
