@@ -27,7 +27,7 @@ class SubscriptionForm(ProductForm):
     name = forms.CharField(
         label="Name", max_length=200, required=False, help_text="Left empty: the App and the events."
     )
-    match = forms.ChoiceField(
+    which = forms.ChoiceField(  # the builder of conditions has a field named match
         label="Which events go out",
         choices=[
             (Match.TYPE.value, "Events of one type"),
@@ -111,7 +111,7 @@ class SubscriptionForm(ProductForm):
         What the form does not ask stays as it was.
         """
         given = self.cleaned_data
-        match, whom = given["match"], given["whom"]
+        match, whom = given["which"], given["whom"]
         value = "" if match == Match.EVERY else given[match].strip()
         return SubscriptionData(
             name=given["name"] or f"{self.app.name}: {say_events(match, value)}"[:200],
@@ -127,9 +127,9 @@ class SubscriptionForm(ProductForm):
         )
 
     def names(self) -> dict[str, str]:
-        """Which field shows a problem with the domain's `value`."""
-        match = self.cleaned_data.get("match")
-        return {"value": match if match in (Match.TYPE, Match.KEY) else "match"}
+        """Which field shows a problem with the domain's `match` and `value`."""
+        match = self.cleaned_data.get("which")
+        return {"match": "which", "value": match if match in (Match.TYPE, Match.KEY) else "which"}
 
     def _offer(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
         cast("forms.ChoiceField", self.fields[name]).choices = list(choices)
@@ -145,7 +145,7 @@ def initial_of(data: SubscriptionData) -> dict[str, Any]:
     """What the form shows of a subscription that exists."""
     return {
         "name": data.name,
-        "match": data.match,
+        "which": data.match,
         "type": data.value if data.match == Match.TYPE else "",
         "key": data.value if data.match == Match.KEY else "",
         "whom": FOLLOW if data.follows else GROUPS if data.groups else EVERYONE,
