@@ -94,8 +94,8 @@ def uses_of(people: Mapping[str, Any] | None) -> list[Use]:
 def say(where: Sequence[Mapping[str, Any]], people: Mapping[str, Any] | None) -> list[str]:
     """Each condition in words. Raises InvalidInput when they make no sense any more."""
     payload = read_conditions(list(where), region=project.current().phone_region)
-    said = [f"It carries that {say_leaf(leaf)}." for leaf in payload]
-    return [*said, say_tree(read_people(people))] if people else said
+    said = [f"Its {say_leaf(leaf)}." for leaf in payload]
+    return [*said, f"It is about p{say_tree(read_people(people)).removeprefix('P')}"] if people else said
 
 
 def refuse_new_type(rule: ProfilePropertyRule) -> None:

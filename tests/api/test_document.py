@@ -75,7 +75,8 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
         if name in THINGS and (turn := crc32(repr(value).encode())) % 3:
             model, field = THINGS[name]
             there = list(model._default_manager.order_by("pk").values_list(field, flat=True)[:50])
-            path_parameters[name] = str(there[turn % len(there)])  # type: ignore[index]
+            if there:  # nothing was deleted before that was the only one
+                path_parameters[name] = str(there[turn % len(there)])  # type: ignore[index]
     return path_parameters
 
 

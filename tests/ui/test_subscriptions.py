@@ -162,7 +162,7 @@ def test_conditions_are_added_and_the_preview_counts_what_fits(
         expect(page.get_by_label("Key of condition 1")).to_have_count(0)
         expect(preview).to_contain_text("3 of the last 6")
         page.get_by_role("button", name="Create subscription").click()
-        expect(page.get_by_role("main")).to_contain_text("People whose First name is “Alice”.")
+        expect(page.get_by_role("main")).to_contain_text("It is about people whose First name is “Alice”.")
     made = subscriptions.read_data(Subscription.objects.get())
     assert made.where == ()
     assert made.people is not None
