@@ -14,6 +14,7 @@ from django.test import Client
 from apps_connectors import apps_store
 from core.accounts.actors import SYSTEM
 from core.accounts.models import Role
+from core.lib.secrets import encrypt
 from plugins.contracts import Outcome, OutcomeKind
 from plugins.mailchimp.standin.server import run_standin
 from schedules.outbound import deliveries, trying
@@ -71,6 +72,19 @@ def test_each_attempt_says_when_how_long_what_was_sent_and_what_was_answered(hoo
     assert SECRET not in kept
     assert receiver.secret not in kept
     assert "cart_abandoned_at" not in kept, "the body is kept once"
+
+
+def test_whatever_a_plugin_says_no_secret_of_the_app_gets_into_the_log(world: World, settings: Any) -> None:
+    world.app.secrets = encrypt({"token": SECRET}, settings.GROUPAROO_SECRET_KEYS)
+    world.app.save()
+    world.box.answer = lambda item: Outcome(
+        OutcomeKind.REJECT, f"Not {SECRET}.", reply=f"401 {SECRET}", request=f"POST /?token={SECRET}"
+    )
+    world.subscribe()
+    carts(1, 1)
+    deliver()
+    [refused] = attempts()
+    assert (refused["text"], refused["reply"], refused["request"]) == ("Not ••••.", "401 ••••", "POST /?token=••••")
 
 
 def test_the_log_of_a_delivery_that_fails_for_ever_stays_small(world: World) -> None:

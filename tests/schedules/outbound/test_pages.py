@@ -117,6 +117,52 @@ def test_an_edit_keeps_the_order_of_properties_and_the_plugins_options(world: Wo
     assert changed.options == {"list_id": "a1"}
 
 
+def test_conditions_are_made_shown_and_mended_beside_their_place(world: World, editor: Client) -> None:
+    given = {
+        "which": "every",
+        "whom": "everyone",
+        "conditions": "1",
+        "key-where-0": "total",
+        "type-where-0": "number",
+        "operator-where-0": "greater_than",
+        "value-where-0": "ten",
+        "match": "any",
+        "parts": "rule,rule",
+        "property-0": "first_name",
+        "operator-0": "exists",
+        "property-1": "group:",
+        "group-1": str(world.groups["usa"].pk),
+        "operator-1": "not_in",
+    }
+    refused = editor.post(f"{HOME}new/{world.app.pk}/", given)
+    assert refused.status_code == 422
+    assert "“ten” is not a number" in read(refused)
+    assert 'id="wrong-where-0"' in read(refused)
+    assert not Subscription.objects.exists()
+    page = read(editor.post(f"{HOME}new/{world.app.pk}/", {**given, "value-where-0": "10"}, follow=True))
+    assert "Its total is greater than 10." in page
+    assert "It is about people whose First name exists or who are not in usa." in page
+    made = subscriptions.read_data(Subscription.objects.get())
+    assert made.where == ({"key": "total", "type": "number", "operator": "greater_than", "value": 10},)
+    usa = {"group": world.groups["usa"].pk, "operator": "not_in"}
+    assert made.people == {"match": "any", "rules": [{"property": "first_name", "operator": "exists"}, usa]}
+    edit = read(editor.get(f"{HOME}{Subscription.objects.get().pk}/edit/"))
+    assert 'name="key-where-0" id="key-where-0" value="total"' in edit
+    assert 'name="parts" value="rule,rule"' in edit
+
+
+def test_a_button_of_the_builder_changes_what_is_shown_and_saves_nothing(world: World, editor: Client) -> None:
+    given = {"which": "key", "key": "number", "whom": "everyone", "properties": ["email"], "do": "where"}
+    response = editor.post(f"{HOME}new/{world.app.pk}/", given, headers={"HX-Request": "true"})
+    page = read(response)
+    assert response.status_code == 200
+    assert response.headers["HX-Trigger-After-Settle"] == "reshaped"
+    assert 'name="conditions" value="1"' in page
+    assert 'role="alert"' not in page
+    assert 'value="number"' in page
+    assert not Subscription.objects.exists()
+
+
 def test_the_preview_shows_the_exact_json_and_saves_nothing(world: World, editor: Client) -> None:
     carts(3, 7)
     given = {"which": "key", "key": "number", "whom": "everyone", "properties": ["user_id"], "preview": "1"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -23,6 +24,7 @@ from schedules.outbound import replays, subscriptions
 from schedules.outbound.models import OutboundDelivery
 from schedules.outbound.queries import Wanted
 from schedules.outbound.replays import AGAIN, MISSED
+from tests.api.door import Program, assert_one_shape
 from tests.pipeline.people import event, take
 from tests.schedules.outbound.world import World, cart, carts, deliver, person, states
 
@@ -72,8 +74,8 @@ def test_everything_goes_again_under_its_own_id_and_in_order(world: World) -> No
     found = replays.find(made.pk)
     assert found is not None
     assert (found.state, found.done, found.total, found.sent) == (WorkState.COMPLETE, 7, 7, 7)
-    entry = AuditEntry.objects.get(action="subscription.replay")
-    assert (entry.after["what"], entry.after["count"]) == (AGAIN, 7)
+    after = AuditEntry.objects.get(action="subscription.replay").after or {}
+    assert (after["what"], after["count"]) == (AGAIN, 7)
 
 
 def test_only_those_of_a_state_a_person_or_a_time_go_again(world: World) -> None:
@@ -275,3 +277,43 @@ def test_sending_the_chosen_ones_again_touches_no_other(world: World) -> None:
     assert subscriptions.send_again([first, third], actor=SYSTEM) == 2
     deliver()
     assert world.box.numbers() == [1, 2, 3, 1, 3]
+
+
+# ---------------------------------------------------------------- over HTTP
+
+
+def test_a_program_counts_starts_watches_and_stops_a_replay(world: World) -> None:
+    made = world.subscribe()
+    carts(1, 1, 2, 3, 4)
+    deliver()
+    program = Program("schedules:read", "schedules:write")
+    given = {"Authorization": f"Bearer {program.token}"}
+    url = f"/api/v1/subscriptions/{made.pk}/replay/"
+    assert_one_shape(program.client.get(url, headers=given), 404, "not_found")
+    asked = {"state": "accepted", "profile": str(person(1))}
+    assert program.post(asked, to=f"{url}count/").json() == {"count": 4}
+    started = program.post(asked, to=url)
+    assert (started.status_code, started.json()["total"], started.json()["sent"]) == (202, 4, 0)
+    assert_one_shape(program.post(asked, to=url), 409, "refused")
+    assert program.client.delete(url, headers=given).status_code == 204
+    assert program.client.get(url, headers=given).json()["is_stopping"] is True
+    while replays.work_slice():
+        pass
+    assert program.client.get(url, headers=given).json()["state"] == "stopped"
+    missed = program.post({"what": "missed"}, to=url)
+    assert list(assert_one_shape(missed, 400, "invalid")["fields"]) == ["since"]
+    assert program.post({"what": "missed", "since": hour_ago().isoformat()}, to=f"{url}count/").json() == {"count": 4}
+
+
+def test_a_program_lists_deliveries_of_a_time(world: World) -> None:
+    world.subscribe()
+    carts(1, 1, 2)
+    deliver()
+    age(1)
+    program = Program("events:read")
+    given = {"Authorization": f"Bearer {program.token}"}
+    for name, number in (("since", 2), ("until", 1)):
+        url = f"/api/v1/deliveries/?{urlencode({name: hour_ago().isoformat()})}"
+        [found] = program.client.get(url, headers=given).json()["results"]
+        one = OutboundDelivery.objects.get(event_id=found["event_id"])
+        assert one.body["number"] == number
