@@ -136,13 +136,19 @@ def _without_secrets(answer: Any, secrets: Sequence[str]) -> Any:
     if isinstance(answer, TestResult):
         return TestResult(ok=answer.ok, message=scrub(answer.message, secrets))
     if secrets and answer and isinstance(answer, list | tuple) and all(isinstance(each, Outcome) for each in answer):
-        return [
-            replace(each, reason=scrub(each.reason, secrets), reply=scrub(each.reply, secrets))
-            if each.reason or each.reply
-            else each
-            for each in answer
-        ]
+        return [_without_secrets_of_outcome(each, secrets) for each in answer]
     return answer
+
+
+def _without_secrets_of_outcome(outcome: Outcome, secrets: Sequence[str]) -> Outcome:
+    if not (outcome.reason or outcome.reply or outcome.request):
+        return outcome
+    return replace(
+        outcome,
+        reason=scrub(outcome.reason, secrets),
+        reply=scrub(outcome.reply, secrets),
+        request=scrub(outcome.request, secrets),
+    )
 
 
 def _scrubbed(error: PluginError, secrets: Sequence[str]) -> PluginError:

@@ -27,13 +27,13 @@ _LOOK_SECONDS = 0.05  # between two looks of someone who waits
 
 _TAKE = """
     update app_slot s set token = %(token)s, lease_until = clock_timestamp() + %(lease)s
-     where s.id = (select f.id from app_slot f join app a on a.id = f.app_id
+     where s.id = any(array(select f.id from app_slot f join app a on a.id = f.app_id
                     where f.app_id = %(app)s
                       and f.number < case when exists (select from app_slot o where o.app_id = a.id
                                                           and o.slow_until > clock_timestamp())
                                           then 1 else a.parallel_calls end
                       and (f.token is null or f.lease_until < clock_timestamp())
-                    order by f.number limit 1 for no key update of f skip locked)
+                    order by f.number limit %(most)s for no key update of f skip locked))
     returning s.id
 """
 _MAKE = """
@@ -48,9 +48,16 @@ def slot(app_id: int, seconds: float = 120, *, wait: float = 0.0) -> Iterator[bo
 
     Never inside a transaction: others have to see the slot taken. A worker that dies gives it back after `seconds`.
     """
+    with slots(app_id, most=1, seconds=seconds, wait=wait) as taken:
+        yield taken == 1
+
+
+@contextmanager
+def slots(app_id: int, *, most: int, seconds: float = 120, wait: float = 0) -> Iterator[int]:
+    """The same for up to `most` of its calls at once; gives how many there are, 0 when all are in use just now."""
     token = uuid4()
     until = time.monotonic() + wait
-    while not (taken := _take(app_id, token=token, seconds=seconds)) and time.monotonic() < until:
+    while not (taken := _take(app_id, token=token, most=most, seconds=seconds)) and time.monotonic() < until:
         time.sleep(_LOOK_SECONDS)
     began = time.monotonic()
     try:
@@ -63,14 +70,14 @@ def slot(app_id: int, seconds: float = 120, *, wait: float = 0.0) -> Iterator[bo
             mine.update(token=None, lease_until=None, slow_until=slow_until)
 
 
-def _take(app_id: int, *, token: UUID, seconds: float) -> bool:
-    given: dict[str, Any] = {"app": app_id, "token": token, "lease": timedelta(seconds=seconds)}
+def _take(app_id: int, *, token: UUID, most: int, seconds: float) -> int:
+    given: dict[str, Any] = {"app": app_id, "token": token, "most": most, "lease": timedelta(seconds=seconds)}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, given)
-        if cursor.fetchone() is not None:
-            return True
+        if cursor.rowcount:
+            return int(cursor.rowcount)
         cursor.execute(_MAKE, [app_id])  # the first call, or more may run than before
         if not cursor.rowcount:
-            return False
+            return 0
         cursor.execute(_TAKE, given)
-        return cursor.fetchone() is not None
+        return int(cursor.rowcount)

@@ -249,6 +249,7 @@ PROJECT_DEFAULTS: dict[str, Any] = {
     "phone_region": read_text("PROJECT_PHONE_REGION", default="US").upper(),
     "event_retention_days": read_int("EVENT_RETENTION_DAYS", default=365, least=7, most=36_500),
     "log_retention_days": read_int("LOG_RETENTION_DAYS", default=365, least=7, most=36_500),
+    "delivery_retention_days": read_int("DELIVERY_RETENTION_DAYS", default=365, least=1, most=36_500),
 }
 
 # ---------------------------------------------------------------- doors

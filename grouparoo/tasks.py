@@ -24,6 +24,7 @@ WORK = {
     "revert": "revert",
     "export": "exports",
     "outbound": "outbound",
+    "replay": "replay",
     "group": "groups",
     "rehydrate": "rehydrate",
     "relink": "relink",
@@ -55,5 +56,5 @@ def keep_house() -> None:
         partitions.drop_before(log, now - timedelta(days=settings.log_retention_days), read_until=unread)
     partitions.drop_before("sent_log", now - timedelta(days=settings.log_retention_days))
     hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
-    deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
+    deliveries.forget(older_than=timedelta(days=settings.delivery_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)

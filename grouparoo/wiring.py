@@ -21,6 +21,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "revert": ("schedules.revert", "imports"),
     "exports": ("schedules.export_slice", "exports"),
     "outbound": ("schedules.outbound_slice", "outbound"),
+    "replay": ("schedules.replay_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),
     "rehydrate": ("pipeline.refresh_everyone", "default"),
     "relink": ("pipeline.relink", "default"),

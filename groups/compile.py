@@ -31,6 +31,7 @@ class Scope(Enum):
     EVERYONE = auto()
     RANGE = auto()  # the profiles in (after, until]
     BATCH = auto()  # those of a list; the statement begins with HAPPENED where the tree reads events
+    EACH = auto()  # the few that a statement has found itself, each by its keys
 
 
 class _Given(StrEnum):
@@ -104,6 +105,12 @@ def compile_tree(node: Node, zone: ZoneInfo, *, scope: Scope = Scope.EVERYONE) -
 def compile_leaf(leaf: AnyLeaf, zone: ZoneInfo, *, scope: Scope = Scope.EVERYONE) -> Compiled:
     """The boolean of one leaf alone."""
     return compile_tree(Node("all", (leaf,)), zone, scope=scope)
+
+
+def compile_conditions(conditions: Iterable[Leaf], zone: ZoneInfo) -> Compiled:
+    """The boolean of conditions on a payload, all of which have to hold, over an event `e`."""
+    fragment = _joined(" and ", [Fragment("true"), *(_compile_value(each, zone) for each in conditions)])
+    return Compiled(f"({fragment.sql}) is true", fragment.params, zone)
 
 
 def _compile(part: Node | AnyLeaf, zone: ZoneInfo, scope: Scope) -> Fragment:
@@ -225,4 +232,6 @@ def _limit(column: str, scope: Scope) -> Fragment:
         return Fragment(f" and {column} = any(%s::uuid[])", (_Given.IDS,))
     if scope is Scope.RANGE:
         return Fragment(f" and {column} > %s and {column} <= %s", (_Given.AFTER, _Given.UNTIL))
+    if scope is Scope.EACH:
+        return Fragment(f" and {column} = p.guid")
     return Fragment("")

@@ -79,13 +79,30 @@ def read_tree(
     return node
 
 
+def read_conditions(given: Any, *, region: str = "US") -> tuple[Leaf, ...]:
+    """Conditions on the payload of an event, in the form in which a rule about events has them under `where`.
+
+    Raises InvalidInput, with one sentence for each place that is wrong, such as "rules.where.0.value".
+    """
+    reading = _Reading({}, None, region)
+    conditions = tuple(_read_conditions(given, "", reading))
+    if reading.errors:
+        raise InvalidInput(" ".join(reading.errors.values()), fields=reading.errors)
+    return conditions
+
+
+def write_conditions(conditions: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The JSON of conditions that were read without errors, with nothing but what has a meaning."""
+    return [{key: each[key] for key in _CONDITION_KEYS if key in each} for each in conditions]
+
+
 def write_tree(rules: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON of rules that were read without errors, with nothing but what has a meaning."""
     if "rules" in rules:
         return {"match": rules["match"], "rules": [write_tree(rule) for rule in rules["rules"]]}
     written = {key: rules[key] for key in _KEYS[kind_of(rules)] if key in rules}
     if written.get("where"):
-        written["where"] = [{key: each[key] for key in _CONDITION_KEYS if key in each} for each in written["where"]]
+        written["where"] = write_conditions(written["where"])
     return written
 
 
@@ -297,7 +314,7 @@ def _read_conditions(given: Any, path: str, reading: _Reading) -> Iterable[Leaf]
         reading.refuse(path, "where", f"where is a list of at most {MAX_CONDITIONS} conditions on the payload.")
         return
     for place, each in enumerate(given):
-        condition = _read_condition(each, f"{path}.where.{place}", reading)
+        condition = _read_condition(each, f"{path}.where.{place}".removeprefix("."), reading)
         if condition is not None:
             yield condition
 

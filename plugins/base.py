@@ -41,6 +41,7 @@ class App:
 
     spec: ClassVar[AppSpec]
     private_hosts_allowed: bool = False  # set by the product; for plugins that connect to an address a person typed
+    calls_at_once: int = 1  # set by the product: how many calls it may make at the same time; for plugins that can
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = options

@@ -111,13 +111,17 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """The tool's answer for one item. `after` is in seconds and only meaningful for a retry.
 
-    `reply` is what the tool said, such as "200 OK" and the first lines of its text, for people who read the log.
+    `reply` is what the tool said, such as "200 OK" and the first lines of its text; `request` what was sent, secrets
+    masked and without what the product keeps anyway; `seconds` how long the answer took. All three are for people who
+    read the log, and may be left out.
     """
 
     kind: OutcomeKind
     reason: str = ""
     after: float | None = None
     reply: str = ""
+    request: str = ""
+    seconds: float | None = None
 
 
 ACCEPTED = Outcome(OutcomeKind.ACCEPTED)

@@ -12,12 +12,15 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What pages of lower apps show of schedules, how they name runs, and what follows the project's time zone."""
+        """What pages of lower apps show of schedules and how they name runs; what follows new types and zones."""
         from core.accounts import project  # noqa: PLC0415  models are not there before ready()
+        from profiles.rules import check_types_with  # noqa: PLC0415  the same
+        from schedules.outbound.conditions import refuse_new_type  # noqa: PLC0415  the same
         from schedules.pages import name_people, name_runs  # noqa: PLC0415  the same
         from schedules.schedules_store import follow_zone  # noqa: PLC0415  the same
 
         project.when_zone_changes(follow_zone)
+        check_types_with(refuse_new_type)
         causes.register("run", name_runs)
         causes.register("person", name_people)
         slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from core.work.wake import wake
 from schedules import deletions, exporting, importing, run_changes, runs
-from schedules.outbound import delivering
+from schedules.outbound import delivering, replays
 
 
 @shared_task(name="schedules.start_due")
@@ -56,3 +56,10 @@ def outbound_slice() -> None:
     """Work on one subscription for a slice."""
     if delivering.work_slice():
         wake("outbound")
+
+
+@shared_task(name="schedules.replay_slice")
+def replay_slice() -> None:
+    """Go on with one replay of a subscription for a slice."""
+    if replays.work_slice():
+        wake(replays.KIND)

@@ -94,6 +94,7 @@ class Project(models.Model):
     user_id_key = models.CharField(max_length=60, default="user_id", db_default="user_id")  # what userId stands for
     event_retention_days = models.PositiveIntegerField(default=365)
     log_retention_days = models.PositiveIntegerField(default=365)
+    delivery_retention_days = models.PositiveIntegerField(default=365, db_default=365)  # of outbound events
     guard_share = models.FloatField(default=0.2)  # share of blanked or removed values at which a pass halts
     guard_minimum = models.PositiveIntegerField(default=50)
     sending_stopped = models.BooleanField(default=False)

@@ -47,6 +47,7 @@ class ProjectSettings:
     user_id_key: str
     event_retention_days: int
     log_retention_days: int
+    delivery_retention_days: int
     guard_share: float
     guard_minimum: int
     sending_stopped: bool
@@ -167,6 +168,7 @@ def _freeze(project: Project) -> ProjectSettings:
         user_id_key=project.user_id_key,
         event_retention_days=project.event_retention_days,
         log_retention_days=project.log_retention_days,
+        delivery_retention_days=project.delivery_retention_days,
         guard_share=project.guard_share,
         guard_minimum=project.guard_minimum,
         sending_stopped=project.sending_stopped,
@@ -237,6 +239,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "user_id_key": _read_key,
     "event_retention_days": _whole_number(7, "The number of days that events are kept"),
     "log_retention_days": _whole_number(7, "The number of days that logs are kept"),
+    "delivery_retention_days": _whole_number(1, "The number of days that deliveries of outbound events are kept"),
     "guard_share": _read_share,
     "guard_minimum": _whole_number(1, "The guard's minimum"),
     "sending_stopped": _read_flag,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -52,15 +53,21 @@ def rotate(token: str, keys: Sequence[str]) -> str:
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret masked, also where it stands percent-encoded, as in a URL, or quoted."""
+    for form in _forms(tuple(secrets)):
+        text = text.replace(form, MASK)
+    return text
+
+
+@lru_cache(maxsize=64)
+def _forms(secrets: tuple[str, ...]) -> list[str]:
+    """In which ways these secrets may be written, the longest first. Kept, as each answer of a tool is scrubbed."""
     forms = {
         form
         for secret in secrets
         if len(secret) >= _SHORTEST_TO_SCRUB
         for form in (secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1])
     }
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, MASK)
-    return text
+    return sorted(forms, key=len, reverse=True)
 
 
 def _lock(keys: Sequence[str]) -> MultiFernet:

@@ -174,6 +174,9 @@ class SettingsAnswer(serializers.Serializer[Project]):
     user_id_key = serializers.CharField(help_text="The key of the property that userId of tracking clients stands for.")
     event_retention_days = serializers.IntegerField()
     log_retention_days = serializers.IntegerField()
+    delivery_retention_days = serializers.IntegerField(
+        help_text="How long deliveries of outbound events are kept, with their bodies; what is still owed always is."
+    )
     guard_share = serializers.FloatField(help_text="From 0 to 1: the share of changed values at which a pass halts.")
     guard_minimum = serializers.IntegerField()
     sending_stopped = serializers.BooleanField(help_text="While it is true no export sends anything.")
@@ -193,6 +196,7 @@ class SettingsChanges(Body):
     user_id_key = serializers.CharField(max_length=60, required=False)
     event_retention_days = serializers.IntegerField(required=False)
     log_retention_days = serializers.IntegerField(required=False)
+    delivery_retention_days = serializers.IntegerField(required=False)
     guard_share = serializers.FloatField(required=False)
     guard_minimum = serializers.IntegerField(required=False)
     sending_stopped = serializers.BooleanField(required=False)

@@ -58,6 +58,11 @@ class SettingsForm(ProductForm):
     log_retention_days = forms.IntegerField(
         label="Days that logs are kept", min_value=7, help_text="What changed for whom, and who joined and left."
     )
+    delivery_retention_days = forms.IntegerField(
+        label="Days that deliveries are kept",
+        min_value=1,
+        help_text="Outbound events with what was sent and answered. What has yet to be sent is never forgotten.",
+    )
     guard_share = forms.FloatField(
         label="Guard: share in percent",
         min_value=0.1,
@@ -134,6 +139,7 @@ def _shown(current: ProjectSettings) -> dict[str, Any]:
         "user_id_key": current.user_id_key,
         "event_retention_days": current.event_retention_days,
         "log_retention_days": current.log_retention_days,
+        "delivery_retention_days": current.delivery_retention_days,
         "guard_share": f"{current.guard_share * 100:g}",
         "guard_minimum": current.guard_minimum,
     }

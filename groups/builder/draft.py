@@ -59,7 +59,8 @@ class Row:
         """What a screen reader calls it: rule 1.2; condition 1 of rule 1.2."""
         if WHERE in self.place:
             at = self.place.index(WHERE)
-            return f"condition {int(self.place[at + 1]) + 1} of {_numbered(self.place[:at])}"
+            name = f"condition {int(self.place[at + 1]) + 1}"
+            return f"{name} of {_numbered(self.place[:at])}" if at else name
         return _numbered(self.place)
 
     @property
@@ -184,9 +185,13 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The rules as the form holds them. `focus` is the id of what was added or what stands where something was."""
+    """The rules as the form holds them. `focus` is the id of what was added or what stands where something was.
+
+    `where` are conditions on an event itself, for forms that ask them beside the rules about people.
+    """
 
     root: Block
+    where: tuple[Row, ...] = ()
     problems: tuple[str, ...] = ()  # those of no single rule
     focus: str = ""
 
@@ -203,7 +208,12 @@ class Draft:
     @property
     def wrong(self) -> list[Row | Block]:
         """Everything that needs mending, in order."""
-        return list(_wrong(self.root))
+        return [*(row for row in self.where if row.wrong), *_wrong(self.root)]
+
+    @property
+    def can_ask_more(self) -> bool:
+        """Whether the event may have a further condition."""
+        return len(self.where) < MAX_CONDITIONS
 
     @property
     def problem_count(self) -> int:
@@ -214,11 +224,16 @@ class Draft:
         """The same with what is wrong beside its rule. `fields` are named as in `groups/reading.py`."""
         messages = {_place_of(name): message for name, message in reversed(list(fields.items()))}
         whole = messages.pop((), "")
-        return replace(self, root=_marked(self.root, messages), problems=(whole,) if whole else ())
+        where = tuple(replace(row, wrong=messages.get(row.place, "")) for row in self.where)
+        return replace(self, root=_marked(self.root, messages), where=where, problems=(whole,) if whole else ())
 
     def tree(self) -> dict[str, Any]:
         """The JSON of the rules, as it was filled in: reading it finds what is wrong."""
         return _write_block(self.root)
+
+    def conditions(self) -> list[dict[str, Any]]:
+        """The JSON of the conditions on the event itself, as they were filled in."""
+        return [_write_row(row) for row in self.where]
 
 
 def _numbered(place: Place) -> str:
@@ -232,7 +247,7 @@ def _place_of(field: str) -> Place:
     """ "rules.0.1.where.0.value" -> ("0", "1", "where", "0")."""
     place: list[str] = []
     for part in field.split(".")[1:]:
-        if not (part.isdecimal() or (part == WHERE and place)):
+        if not (part.isdecimal() or part == WHERE):
             break
         place.append(part)
     return tuple(place[:-1] if place and place[-1] == WHERE else place)

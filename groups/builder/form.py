@@ -40,7 +40,8 @@ def empty_draft() -> Draft:
 
 def read_draft(given: Mapping[str, str], *, by_key: Mapping[str, Rule], groups: Mapping[int, str]) -> Draft:
     """What the form sent. What came without an operator it can be asked gets the first it can."""
-    return Draft(_read_block(_Form(given, by_key, groups), ()))
+    form = _Form(given, by_key, groups)
+    return Draft(_read_block(form, ()), _read_conditions(form, ()))
 
 
 def _read_block(form: _Form, place: Place) -> Block:
@@ -64,9 +65,13 @@ def _read_row(form: _Form, place: Place) -> Row:
         key = form.text(kind, place)
     row = _known(Row(place, kind=kind, key=key), form.by_key, form.groups)
     row = _filled(row, form)
+    return replace(row, where=_read_conditions(form, place)) if kind == "event" else row
+
+
+def _read_conditions(form: _Form, place: Place) -> tuple[Row, ...]:
     count = form.text("conditions", place)
-    asked = min(int(count), MAX_CONDITIONS) if kind == "event" and count.isdecimal() else 0
-    return replace(row, where=tuple(_read_condition(form, (*place, WHERE, str(at))) for at in range(asked)))
+    asked = min(int(count[:4]), MAX_CONDITIONS) if count.isdecimal() else 0
+    return tuple(_read_condition(form, (*place, WHERE, str(at))) for at in range(asked))
 
 
 def _read_condition(form: _Form, place: Place) -> Row:
@@ -115,9 +120,16 @@ def _known(row: Row, by_key: Mapping[str, Rule], groups: Mapping[int, str]) -> R
 # ---------------------------------------------------------------- from a tree
 
 
-def draft_of(rules: Mapping[str, Any], *, by_key: Mapping[str, Rule], groups: Mapping[int, str]) -> Draft:
-    """A saved tree as the form shows it."""
-    return Draft(_block_of(rules, (), by_key, groups))
+def draft_of(
+    rules: Mapping[str, Any] | None,
+    *,
+    where: Sequence[Mapping[str, Any]] = (),
+    by_key: Mapping[str, Rule],
+    groups: Mapping[int, str],
+) -> Draft:
+    """A saved tree, and saved conditions on an event itself, as the form shows them. None: a rule to fill in."""
+    root = _block_of(rules, (), by_key, groups) if rules else empty_draft().root
+    return Draft(root, tuple(_condition_of(each, (WHERE, str(at))) for at, each in enumerate(where)))
 
 
 def _block_of(node: Mapping[str, Any], place: Place, by_key: Mapping[str, Rule], groups: Mapping[int, str]) -> Block:
@@ -172,11 +184,11 @@ def _text(value: Any) -> str:
 # ---------------------------------------------------------------- what there is to choose
 
 
-def subjects(rules: Iterable[Rule]) -> list[tuple[str, list[tuple[str, str]]]]:
+def subjects(rules: Iterable[Rule], *, with_events: bool = True) -> list[tuple[str, list[tuple[str, str]]]]:
     """What a rule can ask about: (heading, [(value of the first field, label)])."""
     about = sorted(((rule.key, rule.label or rule.key) for rule in rules), key=lambda pair: pair[1].lower())
     fields = [(f"profile:{key}", label) for key, (label, _) in FIELDS.items()]
-    others = [("group:", "Another group"), ("event:", "Something they did")]
+    others = [("group:", "Another group"), ("event:", "Something they did")] if with_events else [("group:", "A group")]
     return [("What is known of them", about), ("Their profile", fields), ("More", others)]
 
 

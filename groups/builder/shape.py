@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from groups.builder.draft import WHERE, Block, Draft, Place, Row
@@ -10,15 +11,36 @@ from groups.reading import MAX_LEAVES
 
 
 def change(draft: Draft, do: str) -> Draft:
-    """What a button does to a draft: add-0, nest-0, where-0-1, remove-0-1. Anything else changes nothing."""
+    """What a button does to a draft: add-0, nest-0, where-0-1, remove-0-1. Anything else changes nothing.
+
+    `where` alone and remove-where-0 belong to the conditions on an event itself.
+    """
     act, _, id_ = do.partition("-")
     place = tuple(id_.split("-")) if id_ else ()
     if act not in ("add", "nest", "where", "remove"):
         return draft
     if act in ("add", "nest") and len(draft.rows) >= MAX_LEAVES:
         return draft
+    if place[:1] == (WHERE,) or (act == "where" and not place):
+        return _with_conditions(draft, act, place)
     root, focus = _changed(draft.root, act, place)
-    return Draft(_placed(root, ()), focus=focus)
+    return Draft(_placed(root, ()), draft.where, focus=focus)
+
+
+def _with_conditions(draft: Draft, act: str, place: Place) -> Draft:
+    if act == "where":
+        new = _new_condition((), len(draft.where))
+        return Draft(draft.root, (*draft.where, new), focus=new.id) if draft.can_ask_more else draft
+    kept = [each for each in draft.where if each.place != place]
+    return Draft(draft.root, _numbered(kept, ()), focus=WHERE)
+
+
+def _new_condition(place: Place, at: int) -> Row:
+    return settled(Row((*place, WHERE, str(at)), kind="payload", type="string"))
+
+
+def _numbered(rows: Sequence[Row], place: Place) -> tuple[Row, ...]:
+    return tuple(replace(each, place=(*place, WHERE, str(at))) for at, each in enumerate(rows))
 
 
 def _changed(block: Block, act: str, place: Place) -> tuple[Block, str]:
@@ -45,11 +67,10 @@ def _changed(block: Block, act: str, place: Place) -> tuple[Block, str]:
 
 def _changed_row(row: Row, act: str, place: Place) -> tuple[Row, str]:
     if act == "where" and place == row.place and row.can_ask_more:
-        new = Row((*row.place, WHERE, str(len(row.where))), kind="payload", type="string")
-        return replace(row, where=(*row.where, settled(new))), new.id
+        new = _new_condition(row.place, len(row.where))
+        return replace(row, where=(*row.where, new)), new.id
     kept = [each for each in row.where if not (act == "remove" and each.place == place)]
-    numbered = tuple(replace(each, place=(*row.place, WHERE, str(at))) for at, each in enumerate(kept))
-    return replace(row, where=numbered), row.id
+    return replace(row, where=_numbered(kept, row.place)), row.id
 
 
 def _placed(block: Block, place: Place) -> Block:
@@ -60,6 +81,5 @@ def _placed(block: Block, place: Place) -> Block:
         if isinstance(part, Block):
             parts.append(_placed(part, new))
         else:
-            where = tuple(replace(each, place=(*new, WHERE, each.place[-1])) for each in part.where)
-            parts.append(replace(part, place=new, where=where))
+            parts.append(replace(part, place=new, where=_numbered(part.where, new)))
     return Block(place, block.match, tuple(parts))

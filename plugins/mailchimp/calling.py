@@ -28,6 +28,7 @@ from requests.adapters import HTTPAdapter
 
 from core.lib.hosts import is_private
 from plugins.contracts import Halt, Reject, Retry
+from plugins.lanes import Down
 
 THREADS = 8  # calls at the same time; Mailchimp allows an account ten, and people look at pages meanwhile
 CONNECT_SECONDS = 8.0
@@ -36,10 +37,6 @@ ANSWER_SECONDS = 30.0
 _DATA_CENTRE = re.compile(r"[^-\s]+-([a-z]{2,4}[0-9]{1,3})").fullmatch
 _LIST_ID = re.compile(r"[A-Za-z0-9_]{1,40}").fullmatch
 _WRONG_KEY = "Mailchimp does not accept the API key: make a new one at Mailchimp and put it into the App."
-
-
-class Down(Retry):
-    """Mailchimp can take nothing just now."""
 
 
 class AudienceGone(Halt):

@@ -38,6 +38,7 @@ from plugins.contracts import (
     SyncMode,
     Target,
 )
+from plugins.lanes import make_lanes, outcome_of
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.bulk import write_many
 from plugins.mailchimp.calling import Problem
@@ -50,7 +51,7 @@ from plugins.mailchimp.changes import (
     match_fields,
     read_change,
 )
-from plugins.mailchimp.lanes import Brake, make_lanes, outcome_of, run_lanes
+from plugins.mailchimp.lanes import Brake, run_lanes
 from plugins.mailchimp.merge_fields import read_value
 
 _ANYWAY: Mapping[str, str] = {"skip_merge_validation": "true"}  # required merge fields are a matter of signup forms

@@ -15,16 +15,19 @@ makes members, an event never does. Mailchimp cannot tell a repeated event, so a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC
 from typing import Any, ClassVar
 
 from plugins.base import ForwardsEvents
 from plugins.contracts import OutboundItem, Outcome, OutcomeKind, Reject, Retry
+from plugins.lanes import make_lanes, outcome_of
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.calling import Problem
 from plugins.mailchimp.changes import hash_email
-from plugins.mailchimp.lanes import Brake, make_lanes, outcome_of, run_lanes
+from plugins.mailchimp.lanes import Brake, run_lanes
 
 _LONGEST_NAME = 30
 _SHORTEST_NAME = 2
@@ -45,9 +48,21 @@ class MailchimpForwards(MailchimpApp, ForwardsEvents):
             except Reject as error:
                 outcomes[place] = outcome_of(error)
         lanes = make_lanes([(place, [hash_email(email)]) for place, email in emails.items()])
-        outcomes |= run_lanes(lanes, lambda place: self._forward(batch[place], emails[place]), Brake())
+        seconds: dict[int, float] = {}
+
+        def call(place: int) -> Outcome:
+            began = time.monotonic()
+            try:
+                return self._forward(batch[place], emails[place])
+            finally:
+                seconds[place] = time.monotonic() - began
+
+        outcomes |= run_lanes(lanes, call, Brake())
         if emails:
             self.line.rest()
+        for place, taken in seconds.items():
+            request = self._show_request(batch[place], emails[place])
+            outcomes[place] = replace(outcomes[place], request=request, seconds=taken)
         return [outcomes[place] for place in range(len(batch))]
 
     def _forward(self, item: OutboundItem, email: str) -> Outcome:
@@ -61,6 +76,12 @@ class MailchimpForwards(MailchimpApp, ForwardsEvents):
             return Outcome(OutcomeKind.ACCEPTED, reply="204 No Content")
         self.ask(self.line.lists.get_list, list_id, fields=["id"])  # says so when the audience itself is gone
         raise Retry("This person is no member of the audience yet: the event waits until an export has added them.")
+
+    def _show_request(self, item: OutboundItem, email: str) -> str:
+        """A call for the log; its properties are the body that the product keeps."""
+        event = {key: value for key, value in write_event(item).items() if key != "properties"}
+        list_id = item.options.get("list_id") or self.options.get("list_id")
+        return f"POST /3.0/lists/{list_id}/members/{hash_email(email)}/events\n{json.dumps(event, ensure_ascii=False)}"
 
     def _find_email(self, item: OutboundItem) -> str:
         key = str(self.options.get("email_property") or "email")

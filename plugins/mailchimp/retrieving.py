@@ -24,10 +24,11 @@ from plugins.contracts import (
     Retry,
     Statement,
 )
+from plugins.lanes import NO_TIME, make_lanes
 from plugins.mailchimp.app import MailchimpApp
 from plugins.mailchimp.calling import AudienceGone, check_list_id
 from plugins.mailchimp.changes import KEY_FIELD, hash_email
-from plugins.mailchimp.lanes import NO_TIME, Brake, make_lanes, run_lanes
+from plugins.mailchimp.lanes import Brake, run_lanes
 from plugins.mailchimp.members import MEMBER_FIELDS, columns_of, row_of
 from plugins.mailchimp.reading import read_everyone, with_all_tags
 

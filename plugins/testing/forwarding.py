@@ -43,7 +43,7 @@ class ForwardingTests(Hooks):
         self._check_nothing_secret(outcomes)
 
     def _check_nothing_secret(self, outcomes: Sequence[Outcome]) -> None:
-        said = " ".join(f"{outcome.reason} {outcome.reply}" for outcome in outcomes)
+        said = " ".join(f"{outcome.reason} {outcome.reply} {outcome.request}" for outcome in outcomes)
         assert not [secret for secret in self.secrets(self.working_options()) if secret in said]
 
     def _bodies_by_profile(self) -> dict[str, list[Mapping[str, Any]]]:

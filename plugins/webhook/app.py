@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from plugins.base import App, TestsConnection
 from plugins.contracts import AppSpec, Halt, Option, OptionKind, Outcome, Retry, TestResult
 from plugins.webhook.answers import find_what_to_mend, name
 from plugins.webhook.calling import Line
-from plugins.webhook.receiver import LONGEST_WAIT, read_receiver
+from plugins.webhook.receiver import LONGEST_WAIT, Receiver, read_receiver
 
 MOST_SECONDS = 20.0  # for one batch; what is left then is answered "not yet"
 
@@ -65,6 +66,7 @@ class WebhookApp(App, TestsConnection):
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self._line: Line | None = None
+        self._spare: list[Line] = []  # further lines that nobody uses just now
 
     def test(self) -> TestResult:
         """Asks for the address by HEAD, which no receiver takes for anything that was sent."""
@@ -85,6 +87,8 @@ class WebhookApp(App, TestsConnection):
     def close(self) -> None:
         if self._line is not None:
             self._line.close()
+        while self._spare:
+            self._spare.pop().close()
 
     def connect(self) -> Line:
         """The line to the receiver. Raises `Halt` with what to change in the App's options."""
@@ -92,6 +96,23 @@ class WebhookApp(App, TestsConnection):
             receiver = read_receiver(self.options)
             self._line = Line(receiver, private_hosts_allowed=self.private_hosts_allowed)
         return self._line
+
+    @property
+    def receiver(self) -> Receiver:
+        """Where it sends to. Raises `Halt` as `connect` does."""
+        return self.connect().receiver
+
+    @contextmanager
+    def spare_line(self) -> Iterator[Line]:
+        """A line that no other thread uses meanwhile: one that is kept, or a new one."""
+        try:
+            line = self._spare.pop()
+        except IndexError:
+            line = Line(self.receiver, private_hosts_allowed=self.private_hosts_allowed)
+        try:
+            yield line
+        finally:
+            self._spare.append(line)
 
     def scrub(self, text: str) -> str:
         """A receiver may repeat in its answer what our headers told it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_REPLY = 4096  # bytes of an answer that are read and kept
 _MOST_ADDRESSES = 3
+_TICK_SECONDS = 0.05
+_IDLE_SECONDS = 2.0
 _PART = 64 * 1024  # bytes of a download that are taken at a time
 
 
@@ -170,30 +173,73 @@ class _TimeLimit:
 
     def __init__(self, seconds: float) -> None:
         self.is_over = False
+        self.until = time.monotonic() + seconds
         self._sock: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
 
     def __enter__(self) -> Self:
-        self._timer.start()
+        _clock.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._timer.cancel()
+        _clock.remove(self)
 
     def watch(self, sock: socket.socket) -> None:
         """This is the socket to end."""
         self._sock = sock
         if self.is_over:
-            self._end()
+            self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The time is over."""
         self.is_over = True
         if self._sock is not None:
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Clock:
+    """Looks after the calls under way in this process: a thread for each call would cost more than the call.
+
+    Its thread ends after a while without calls. After a fork there is none, and what it looked after is the parent's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[_TimeLimit] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, limit: _TimeLimit) -> None:
+        """Look after one more call."""
+        with self._lock:
+            if self._thread is not None and self._thread.is_alive():
+                self._running.add(limit)
+                return
+            self._running = {limit}
+            self._thread = threading.Thread(target=self._tick, name="webhook-clock", daemon=True)
+            self._thread.start()
+
+    def remove(self, limit: _TimeLimit) -> None:
+        """That call has ended."""
+        with self._lock:
+            self._running.discard(limit)
+
+    def _tick(self) -> None:
+        looked_in_vain = 0
+        while True:
+            time.sleep(_TICK_SECONDS)
+            with self._lock:
+                looked_in_vain = 0 if self._running else looked_in_vain + 1
+                if looked_in_vain * _TICK_SECONDS > _IDLE_SECONDS:
+                    self._thread = None
+                    return
+                over = [limit for limit in self._running if limit.until <= time.monotonic()]
+            for limit in over:
+                limit.end()
+
+
+_clock = _Clock()
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("schedules", "0002_outbound_events"),
+        ("schedules", "0003_outbound_in_full"),
     ]
 
     operations = [

@@ -15,10 +15,12 @@ from core.rest.auth import actor_of
 from core.rest.endpoint import Endpoint, operation, scopes_of
 from core.rest.paging import answer_page
 from core.rest.reading import Body, PageQuery, read_body, read_query
+from groups.reading import MAX_CONDITIONS
 from plugins.contracts import OutcomeKind
 from schedules.outbound import queries, subscriptions, trying
 from schedules.outbound.bodies import SubscriptionData
 from schedules.outbound.models import DeliveryState, Match, OutboundDelivery, Subscription, SubscriptionState
+from schedules.outbound.queries import Wanted
 from schedules.outbound.subscriptions import MOST_SENT_AGAIN
 
 _LARGEST_ID = 2**63 - 1
@@ -28,6 +30,14 @@ _VALUE = "The type or the key; empty for every event."
 _GROUPS = "The numbers of groups, in one of which the person has to be; none: everyone's events."
 _PROPERTIES = "The keys of the properties that go along under `profile`, in this order."
 _FOLLOWS = "An export of the same App whose groups and properties are used instead, as they are at the time."
+_WHERE = (
+    "Conditions on the payload, all of which have to hold: as under `where` of a group's rule about events, such as"
+    ' {"key": "total", "type": "number", "operator": "greater_than", "value": 10}.'
+)
+_PEOPLE = (
+    "Rules about the person, in the form of a group's rules, without what someone did; null: none. They are asked once"
+    " the person is filled in."
+)
 _OPTIONS = "What the App's plugin takes, such as the audience's list_id at Mailchimp."
 
 
@@ -45,6 +55,8 @@ class SubscriptionAnswer(serializers.Serializer[Subscription]):
     groups = serializers.ListField(child=serializers.IntegerField(), help_text=_GROUPS)
     properties = serializers.ListField(child=serializers.CharField(), help_text=_PROPERTIES)
     follows = serializers.IntegerField(allow_null=True, help_text=_FOLLOWS)
+    where = serializers.ListField(child=serializers.DictField(), help_text=_WHERE)
+    people = serializers.DictField(allow_null=True, help_text=_PEOPLE)
     options = serializers.DictField(help_text=_OPTIONS)
     state = serializers.ChoiceField(SubscriptionState.choices, help_text="Paused, it goes on noting what it owes.")
     paused_reason = serializers.CharField(allow_blank=True, help_text="What to mend; empty when a person paused it.")
@@ -73,6 +85,10 @@ class SubscriptionChanges(Body):
     follows = serializers.IntegerField(
         min_value=1, max_value=_LARGEST_ID, required=False, allow_null=True, help_text=_FOLLOWS
     )
+    where = serializers.ListField(
+        child=serializers.DictField(), max_length=MAX_CONDITIONS, required=False, help_text=_WHERE
+    )
+    people = serializers.DictField(required=False, allow_null=True, help_text=_PEOPLE)
     options = serializers.DictField(required=False, help_text=_OPTIONS)
 
 
@@ -188,6 +204,8 @@ class PreviewAnswer(serializers.Serializer[trying.Preview]):
     profile = serializers.UUIDField(allow_null=True)
     identities = serializers.DictField(help_text="The person's unique properties, by which a tool finds its record.")
     would_send = serializers.BooleanField()
+    looked_at = serializers.IntegerField(help_text=f"The latest events of its type or key, at most {trying.MATCHING}.")
+    fitting = serializers.IntegerField(help_text="How many of them fit its groups and conditions.")
     note = serializers.CharField(allow_blank=True)
 
 
@@ -209,6 +227,7 @@ class TestEventAnswer(serializers.Serializer[trying.TestAnswer]):
     outcome = serializers.ChoiceField([kind.value for kind in OutcomeKind])
     reason = serializers.CharField(allow_blank=True)
     reply = serializers.CharField(allow_blank=True)
+    request = serializers.CharField(allow_blank=True, help_text="As it was sent, without the body; secrets masked.")
     seconds = serializers.FloatField()
     body = serializers.DictField(help_text="What was sent, with `test` at its end.")
     event = serializers.UUIDField(allow_null=True)
@@ -251,11 +270,22 @@ class DeliveryAnswer(serializers.Serializer[OutboundDelivery]):
     answered_at = serializers.DateTimeField(allow_null=True)
 
 
+class AttemptAnswer(serializers.Serializer[Any]):
+    """One attempt."""
+
+    at = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True, help_text="How long the answer took; null where it is unknown.")
+    outcome = serializers.ChoiceField(DeliveryState.choices)
+    text = serializers.CharField(allow_blank=True, help_text="What was wrong, in words.")
+    request = serializers.CharField(allow_blank=True, help_text="As it was sent, without the body; secrets masked.")
+    reply = serializers.CharField(allow_blank=True, help_text="The beginning of the answer.")
+
+
 class DetailedDeliveryAnswer(DeliveryAnswer):
-    """A delivery with its body and the attempts that failed."""
+    """A delivery with its body and its attempts."""
 
     body = serializers.DictField(allow_null=True, help_text="Null while the person's data are waited for.")
-    log = serializers.ListField(child=serializers.DictField(), help_text="At most twenty: at, outcome, text.")
+    log = AttemptAnswer(many=True, help_text="The last ten attempts, the earliest first.")
 
 
 class DeliveriesQuery(PageQuery):
@@ -265,6 +295,8 @@ class DeliveriesQuery(PageQuery):
     profile = serializers.UUIDField(required=False, help_text="The guid of a profile.")
     event = serializers.UUIDField(required=False, help_text="The id of an event.")
     state = serializers.ChoiceField(DeliveryState.choices, required=False)
+    since = serializers.DateTimeField(required=False, help_text="Of events that arrived at this time or later.")
+    until = serializers.DateTimeField(required=False, help_text="Of events that arrived before this time.")
 
 
 class Deliveries(Endpoint):
@@ -277,10 +309,7 @@ class Deliveries(Endpoint):
         """Deliveries, those of the latest events first."""
         wanted = read_query(request, DeliveriesQuery)
         found = queries.deliveries(
-            subscription_id=wanted.get("subscription"),
-            profile_id=wanted.get("profile"),
-            event_id=wanted.get("event"),
-            state=wanted.get("state", ""),
+            _read_wanted(wanted), subscription_id=wanted.get("subscription"), event_id=wanted.get("event")
         ).defer("body", "log")
         ordering = ("-event_id", "-subscription_id")
         return answer_page(request, found, ordering=ordering, show=_show_deliveries, is_search=True)
@@ -293,10 +322,10 @@ class OneDelivery(Endpoint):
 
     @operation("read_delivery", answers=DetailedDeliveryAnswer, is_one=True)
     def get(self, request: Request, event_id: UUID, subscription_id: int) -> Response:
-        """With its body, what was answered, and the attempts that failed."""
+        """With its body and its attempts: what was sent and what was answered."""
         found = queries.find_delivery(event_id, subscription_id)
         [shown] = _show_deliveries([found])
-        return Response({**shown, "body": found.body, "log": found.log})
+        return Response({**shown, "body": found.body, "log": [{**_NO_ATTEMPT, **entry} for entry in found.log]})
 
 
 class SendAgainBody(Body):
@@ -328,6 +357,17 @@ class SendAgain(Endpoint):
 
 # ---------------------------------------------------------------- how they are shown and read
 
+_NO_ATTEMPT = {"seconds": None, "text": "", "request": "", "reply": ""}  # what older attempts did not note
+
+
+def _read_wanted(given: Mapping[str, Any]) -> Wanted:
+    return Wanted(
+        state=given.get("state", ""),
+        since=given.get("since"),
+        until=given.get("until"),
+        profiles=(given["profile"],) if given.get("profile") else None,
+    )
+
 
 def _read_data(request: Request) -> SubscriptionData:
     return SubscriptionData(**_as_data(read_body(request, NewSubscription)))
@@ -354,6 +394,8 @@ def _show_subscriptions(found: Sequence[Subscription]) -> list[dict[str, Any]]:
             "groups": [group.group_id for group in each.groups.all()],
             "properties": [chosen.rule.key for chosen in each.properties.all()],
             "follows": each.follows_id,
+            "where": each.where,
+            "people": each.people,
             "options": each.options,
             "state": each.state,
             "paused_reason": each.paused_reason,

@@ -2,7 +2,8 @@
 
 The pieces are put together by `owing.py` (which owes) and `trying.py` (which shows). Nothing here writes.
 
-Each piece reads an event as `t` (id, profile_id, type, payload) and its profile as `p` (guid, properties).
+Each piece reads an event as `t` (id, profile_id, type, payload) and its profile as `p` (guid, properties, created_at,
+updated_at).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from profiles.models import ProfilePropertyRule, RuleState
 from schedules.models import Schedule
+from schedules.outbound.conditions import Conditions, compile_for
 from schedules.outbound.models import Match, Subscription
 
 
@@ -22,7 +24,8 @@ class SubscriptionData:
 
     `match` is "type", "key" or "every"; `value` the type or the key. `groups` are ids: the profile has to be in one of
     them, if there are any. `properties` are property keys, in the order in which they go out. With `follows`, the id of
-    an export schedule of the same App, both are that schedule's. `options` are for the plugin.
+    an export schedule of the same App, both are that schedule's. `where` and `people` are conditions on the payload and
+    on the person, see `conditions.py`. `options` are for the plugin.
     """
 
     name: str
@@ -32,6 +35,8 @@ class SubscriptionData:
     groups: tuple[int, ...] = ()
     properties: tuple[str, ...] = ()
     follows: int | None = None
+    where: tuple[Mapping[str, Any], ...] = ()
+    people: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -40,6 +45,7 @@ class SubscriptionPlan:
     """A subscription as it is at the moment. `properties` and `identities` are property keys.
 
     `group_ids` None asks for no group; an empty tuple lets nobody through (an export that names no group).
+    `conditions` are as of the moment at which the plan was made.
     """
 
     subscription_id: int
@@ -49,7 +55,13 @@ class SubscriptionPlan:
     group_ids: tuple[int, ...] | None
     properties: tuple[str, ...]
     identities: tuple[str, ...]
+    conditions: Conditions = field(default_factory=Conditions)
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fits(self) -> str:
+        """Whether an event goes out: SQL over an event `t` and its profile `p`."""
+        return f"({IS_IN} and {self.conditions.sql})"
 
     def parameters(self) -> dict[str, Any]:
         """What the pieces of SQL refer to."""
@@ -61,11 +73,15 @@ class SubscriptionPlan:
             "groups": list(self.group_ids or ()),
             "properties": list(self.properties),
             "identities": list(self.identities),
+            **self.conditions.parameters,
         }
 
 
 def load_plan(subscription: Subscription) -> SubscriptionPlan:
-    """Read what a subscription sends now; where it follows an export, what that sends now."""
+    """Read what a subscription sends now; where it follows an export, what that sends now.
+
+    Raises InvalidInput when its conditions make no sense any more.
+    """
     own_groups = subscription.groups.order_by("group_id").values_list("group_id", flat=True)
     own_keys = subscription.properties.order_by("pk").values_list("rule__key", flat=True)
     return _make_plan(
@@ -76,6 +92,7 @@ def load_plan(subscription: Subscription) -> SubscriptionPlan:
         followed=subscription.follows,
         groups=() if subscription.follows_id else tuple(own_groups),
         properties=() if subscription.follows_id else tuple(own_keys),
+        conditions=compile_for(subscription.where, subscription.people),
         options=subscription.options,
     )
 
@@ -90,6 +107,7 @@ def plan_of(data: SubscriptionData) -> SubscriptionPlan:
         followed=Schedule.objects.filter(pk=data.follows).first() if data.follows else None,
         groups=data.groups,
         properties=data.properties,
+        conditions=compile_for(data.where, data.people),
         options=data.options,
     )
 
@@ -103,6 +121,7 @@ def _make_plan(
     followed: Schedule | None,
     groups: tuple[int, ...],
     properties: tuple[str, ...],
+    conditions: Conditions,
     options: Mapping[str, Any],
 ) -> SubscriptionPlan:
     group_ids = groups or None
@@ -118,6 +137,7 @@ def _make_plan(
         group_ids=group_ids,
         properties=tuple(dict.fromkeys(properties)),
         identities=identity_keys(),
+        conditions=conditions,
         options=dict(options),
     )
 
@@ -140,12 +160,12 @@ MATCHES = f"""
 # Whoever was merged into someone else goes by that profile.
 PERSON = """
     lateral (
-        with recursive chain (guid, merged_into, properties) as (
-            select guid, merged_into, properties from profile where guid = t.profile_id
+        with recursive chain (guid, merged_into, properties, created_at, updated_at) as (
+            select guid, merged_into, properties, created_at, updated_at from profile where guid = t.profile_id
             union all
-            select next.guid, next.merged_into, next.properties
+            select next.guid, next.merged_into, next.properties, next.created_at, next.updated_at
               from chain c join profile next on next.guid = c.merged_into
-        ) select guid, properties from chain where merged_into is null
+        ) select guid, properties, created_at, updated_at from chain where merged_into is null
     ) p
 """
 

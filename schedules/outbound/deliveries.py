@@ -2,7 +2,8 @@
 the rows, the only writer of `OutboundDelivery`.
 
 Called by `schedules/outbound/delivering.py` in transactions that hold the subscription's lease, so there is one worker
-for each subscription at a time. `subscriptions.py` and people's wish to send again go through here too.
+for each subscription at a time. `subscriptions.py` and people's wish to send again (`replays.py`) go through here too;
+these touch no row that is under way.
 
 Events of one profile leave in the order of their ids: nothing is claimed while an earlier one of the same profile
 waits, rests or is in doubt.
@@ -33,9 +34,12 @@ from schedules.payloads import KEYED_PLANS
 FIRST_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 3600
 _TEXT_LENGTH = 2000
-_LOGGED = 20  # failed attempts that are kept of each delivery
+_LOGGED = 10  # attempts that are kept of each delivery, so that it stays below some kilobytes
+_LOGGED_LENGTH = 1000  # of each text of an attempt
 _FORGOTTEN_AT_ONCE = 20_000
 
+SENDABLE = (*ENDED, DeliveryState.RETRYING)  # what a person may ask for again
+UNANSWERED = "A worker ended before the answer came; it was sent again."
 MAYBE_TWICE = "A worker ended before the answer came, so it was sent again: it may have arrived twice."
 
 
@@ -78,9 +82,11 @@ _CLAIM = f"""
       from t order by t.event_id
 """
 
+_LOG = "case when jsonb_array_length(d.log) >= %(logged)s then d.log - 0 else d.log end"
+
 # What was not called (it came behind one of the same profile that has to be tried again) keeps its place and costs
 # nothing.
-_RECORD = """
+_RECORD = f"""
     update outbound_delivery d
        set state = v.state, error = v.error, reply = v.reply, attempt_id = null,
            attempts = d.attempts + v.called::int, tries = d.tries + v.costs::int,
@@ -90,12 +96,20 @@ _RECORD = """
                           when v.state <> 'retrying' then d.next_at
                           else clock_timestamp() + interval '1 second' * coalesce(v.after::float8,
                                least(%(longest)s, %(first)s * 2 ^ least(d.tries, 20)) * (0.75 + random() / 2)) end,
-           log = case when not v.called or v.state = 'accepted' then d.log else
-               case when jsonb_array_length(d.log) >= %(logged)s then d.log - 0 else d.log end
-               || jsonb_build_object('at', d.sent_at, 'outcome', v.state,
-                                     'text', concat_ws(' ', nullif(v.error, ''), nullif(v.reply, ''))) end
-      from (values %%s) v (event, state, error, reply, called, costs, after)
+           log = case when not v.called then d.log else {_LOG} || jsonb_build_object(
+               'at', d.sent_at, 'seconds', v.seconds::float8, 'outcome', v.state, 'text', left(v.error, %(length)s),
+               'request', left(v.request, %(length)s), 'reply', left(v.reply, %(length)s)) end
+      from (values %%s) v (event, state, error, reply, called, costs, after, request, seconds)
      where d.subscription_id = %(subscription)s and d.attempt_id = %(attempt)s and d.event_id = v.event::uuid
+"""
+
+_DOUBT = f"""
+    update outbound_delivery d
+       set state = 'owed', attempt_id = null, attempts = attempts + 1, tried_since = coalesce(tried_since, sent_at),
+           warning = case when %(repeatable)s then warning else %(maybe_twice)s end,
+           log = {_LOG} || jsonb_build_object('at', sent_at, 'outcome', 'sent', 'text', %(unanswered)s::text)
+     where subscription_id = %(subscription)s and next_at is not null and state = 'sent'
+       and sent_at <= clock_timestamp() - %(seconds)s * interval '1 second'
 """
 
 _GIVE_UP = """
@@ -146,10 +160,12 @@ def record(subscription_id: int, *, attempt_id: UUID, answers: Sequence[Answer],
             str(answer.row.event),
             answer.state.value,
             answer.outcome.reason[:_TEXT_LENGTH] if answer.called else "",
-            answer.outcome.reply[:_TEXT_LENGTH],
+            answer.outcome.reply[:_TEXT_LENGTH] if answer.called else "",
             answer.called,
             answer.called and answer.outcome.kind is OutcomeKind.RETRY and answer.outcome.after is None,
             0.0 if all_wait else answer.outcome.after,
+            answer.outcome.request[:_LOGGED_LENGTH],
+            answer.outcome.seconds,
         )
         for answer in answers
     ]
@@ -159,6 +175,7 @@ def record(subscription_id: int, *, attempt_id: UUID, answers: Sequence[Answer],
         "first": FIRST_RETRY_SECONDS,
         "longest": LONGEST_RETRY_SECONDS,
         "logged": _LOGGED,
+        "length": _LOGGED_LENGTH,
     }
     with connection.cursor() as cursor:
         statement = cursor.mogrify(_RECORD, given).decode()
@@ -179,11 +196,15 @@ def doubt(subscription_id: int, *, repeatable: bool) -> int:
     """Owe again what a worker that ended had sent; how many rows. The same id goes out, so that tools can tell."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "update outbound_delivery set state = 'owed', attempt_id = null, attempts = attempts + 1,"
-            " tried_since = coalesce(tried_since, sent_at), warning = case when %s then warning else %s end"
-            " where subscription_id = %s and next_at is not null and state = 'sent'"
-            " and sent_at <= clock_timestamp() - %s * interval '1 second'",
-            [repeatable, MAYBE_TWICE, subscription_id, LEASE_SECONDS],
+            _DOUBT,
+            {
+                "repeatable": repeatable,
+                "maybe_twice": MAYBE_TWICE,
+                "unanswered": UNANSWERED,
+                "subscription": subscription_id,
+                "seconds": LEASE_SECONDS,
+                "logged": _LOGGED,
+            },
         )
         return int(cursor.rowcount)
 
@@ -209,9 +230,23 @@ def owe_again(ids: Collection[tuple[UUID, int]]) -> int:
     which = Q(pk__in=[])
     for event, subscription in ids:
         which |= Q(event_id=event, subscription_id=subscription)
-    again = (*ENDED, DeliveryState.RETRYING)
-    rows = OutboundDelivery.objects.filter(which, state__in=again, body__isnull=False)
+    rows = OutboundDelivery.objects.filter(which, state__in=SENDABLE, body__isnull=False)
     return rows.update(state=DeliveryState.OWED, next_at=Now(), tries=0, tried_since=None)
+
+
+def owe_page_again(found: QuerySet[OutboundDelivery], *, after: UUID, limit: int) -> tuple[UUID | None, int]:
+    """Send the next of these again, behind an event: the last one (None: there is none), and how many.
+
+    One that a worker sends at this moment is passed over.
+    """
+    page = found.filter(event_id__gt=after, state__in=SENDABLE, body__isnull=False).order_by("event_id")
+    locked = page.select_for_update(no_key=True, skip_locked=True).values_list("event_id", "subscription_id")
+    ids = list(locked[:limit])
+    if not ids:
+        return None, 0
+    [subscription_id] = {subscription for _, subscription in ids}
+    rows = OutboundDelivery.objects.filter(subscription_id=subscription_id, event_id__in=[event for event, _ in ids])
+    return ids[-1][0], rows.update(state=DeliveryState.OWED, next_at=Now(), tries=0, tried_since=None)
 
 
 def delete_of(subscription_id: int) -> None:

@@ -20,10 +20,13 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
+from django.db.models import Count, Q
 
 from apps_connectors.connections import connect
-from apps_connectors.slots import slot
+from apps_connectors.models import App
+from apps_connectors.slots import slots
 from core.accounts import project
+from core.lib.errors import InvalidInput
 from core.work import leases
 from core.work.leases import Lease, LostLease
 from plugins import registry
@@ -104,7 +107,10 @@ class _Worker:
         if subscription is None:
             lease.finish()
             return False
-        plan = load_plan(subscription)
+        try:
+            plan = load_plan(subscription)
+        except InvalidInput as error:
+            return self._halt(lease, subscription.pk, f"Its conditions cannot be asked any more. {error.message}")
         place = cursors.find(plan.subscription_id)
         if self.is_behind or time.monotonic() - self.read_at >= _READ_EVERY:
             self._read(lease, plan, place)
@@ -138,20 +144,20 @@ class _Worker:
         try:
             kind = registry.get(app_type)
         except registry.UnknownApp as error:
-            return self._halt(lease, plan, str(error))
+            return self._halt(lease, plan.subscription_id, str(error))
         if not issubclass(kind, ForwardsEvents):
-            return self._halt(lease, plan, "This App does not take events.")
+            return self._halt(lease, plan.subscription_id, "This App does not take events.")
         if not self._settle(lease, plan, repeatable=kind.repeatable):
             return False
-        with slot(plan.app_id, _SLOT_SECONDS) as is_free:
-            if not is_free:
+        with slots(plan.app_id, most=_share_of_calls(plan), seconds=_SLOT_SECONDS) as calls:
+            if not calls:
                 lease.release(delay=_NO_SLOT_SECONDS)
                 return False
             attempt = uuid4()
             rows = self._claim(lease, plan, attempt, limit=min(self.size, kind.event_batch_size))
             if rows:
                 began = time.monotonic()
-                answers = _call(lease, plan, rows)
+                answers = _call(lease, plan, rows, calls=calls)
                 self._adapt(time.monotonic() - began)
         if rows:
             return self._record(lease, plan, attempt, answers, waits=waits)
@@ -207,10 +213,10 @@ class _Worker:
             return False
         return True
 
-    def _halt(self, lease: Lease, plan: SubscriptionPlan, reason: str) -> bool:
+    def _halt(self, lease: Lease, subscription_id: int, reason: str) -> bool:
         with transaction.atomic():
             lease.hold(mark=None)
-            subscriptions.halt(plan.subscription_id, reason)
+            subscriptions.halt(subscription_id, reason)
         lease.release(delay=IDLE_SECONDS)
         return False
 
@@ -221,9 +227,17 @@ def _may_send(subscription: Subscription) -> bool:
     return not project.current().sending_stopped
 
 
-def _call(lease: Lease, plan: SubscriptionPlan, rows: Sequence[DueRow]) -> list[Answer]:
+def _share_of_calls(plan: SubscriptionPlan) -> int:
+    """How many of the App's parallel calls one batch may take: an equal share, one left for people who try things."""
+    sharing = Count("subscriptions", filter=Q(subscriptions__state=SubscriptionState.ON))
+    app = App.objects.annotate(sharing=sharing).get(pk=plan.app_id)
+    return max(1, (app.parallel_calls - 1) // max(1, app.sharing))
+
+
+def _call(lease: Lease, plan: SubscriptionPlan, rows: Sequence[DueRow], *, calls: int) -> list[Answer]:
     try:
         with connect(plan.app_id) as app:
+            app.calls_at_once = calls
             return sending.deliver(cast("ForwardsEvents", app), plan, rows, between=lease.renew)
     except Halt as error:
         outcome = Outcome(OutcomeKind.HALT, error.reason)

@@ -21,6 +21,7 @@ from core.ui.wording import plural
 from events.models import Event
 from events.pages import TooSlow
 from schedules.outbound import pages, queries, subscriptions
+from schedules.outbound.queries import Wanted
 
 _PUBLIC_ID = re.compile(r"^([0-9a-f-]{36})-([1-9][0-9]{0,17})$")
 _SHOWN_OF_PROFILE = 10
@@ -73,7 +74,7 @@ def show_of_event(request: HttpRequest, event_id: UUID) -> HttpResponse:
 def show_of_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
     """The latest events of a profile that were sent somewhere, for its page."""
     try:
-        found = pages.list_deliveries(profile_id=guid, limit=_SHOWN_OF_PROFILE)
+        found = pages.list_deliveries(Wanted(profiles=(guid,)), limit=_SHOWN_OF_PROFILE)
     except TooSlow:
         found = []
     context = {"guid": guid, "rows": pages.show_deliveries(found, with_subscriptions=True)}

@@ -1,10 +1,15 @@
 """The editor of a subscription. Choosing an App comes first, as what may be followed depends on it.
 
 “Show the JSON” sends the whole form and shows it again with the preview: nothing that was written is lost, with or
-without a script, and nothing is saved. With a script the preview follows what is chosen.
+without a script, and nothing is saved. With a script the preview follows what is chosen. Conditions are edited by the
+builder of groups: its draft, its buttons (`do`), its templates.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -15,14 +20,21 @@ from apps_connectors.models import App
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
-from core.ui.forms import actor_of, render_form, told
+from core.ui.forms import WRONG, actor_of, render_form, told
 from core.ui.pages import wants_fragment
 from events.pages import recent_keys, recent_types
-from groups.models import Group
+from groups import queries as group_queries
+from groups.builder import form as draft_form
+from groups.builder import shape
+from groups.builder.draft import Draft
+from groups.reading import MATCHES, PAYLOAD_TYPES
+from profiles import ruleset
 from profiles.models import RuleState
 from profiles.queries import rules_in_use
+from profiles.ruleset import Rule
 from schedules.outbound import pages, queries, subscriptions, trying
-from schedules.outbound.forms import SubscriptionForm
+from schedules.outbound.bodies import SubscriptionData
+from schedules.outbound.forms import SubscriptionForm, shown_again
 from schedules.outbound.models import Subscription
 from schedules.outbound.pages import ShownPreview
 
@@ -53,15 +65,21 @@ def edit(request: HttpRequest, subscription_id: int) -> HttpResponse:
 
 
 def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> HttpResponse:
-    form = _form(request, app, subscription)
-    shown = None
-    if request.method == "POST" and "preview" in request.POST:
-        shown = _preview(form)
+    do = request.POST.get("do") or ("preview" if "preview" in request.POST else "save")
+    before = subscriptions.read_data(subscription) if subscription else None
+    known = _Known(ruleset.load().by_key, group_queries.names_of_others(None))
+    draft = _read_draft(request, before, known)
+    form, shown = _form(request, app, before, known, is_checked=do in ("preview", "save")), None
+    if request.method == "POST" and do == "preview":
+        shown, draft = _preview(form, draft)
         if wants_fragment(request):
             return render(request, "subscriptions/_preview.html", {"shown": shown})
-    elif request.method == "POST" and form.is_valid():
-        with form.catching(form.names()):
-            return _save(request, subscription, form)
+    elif request.method == "POST" and do == "save":
+        answer, draft = _save(request, subscription, form, draft)
+        if answer is not None:
+            return answer
+    else:
+        draft = shape.change(draft, do)
     context = {
         "form": form,
         "app": app,
@@ -70,40 +88,103 @@ def _edit(request: HttpRequest, app: App, subscription: Subscription | None) -> 
         "keys": recent_keys(),
         "shown": shown,
         "cancel": _back(subscription),
+        **_choices(draft, known),
     }
-    return render_form(request, "subscriptions/edit.html", context)
+    response = render_form(request, "subscriptions/edit.html", context)
+    if do == "save" and draft.problem_count:
+        response.status_code = WRONG
+    if do != "save" and wants_fragment(request):
+        response["HX-Trigger-After-Settle"] = "reshaped"  # the preview follows what was added or taken away
+    return response
 
 
-def _form(request: HttpRequest, app: App, subscription: Subscription | None) -> SubscriptionForm:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What conditions may ask about: properties by key, and the names of groups."""
+
+    by_key: Mapping[str, Rule]
+    groups: Mapping[int, str]
+
+
+def _read_draft(request: HttpRequest, before: SubscriptionData | None, known: _Known) -> Draft:
+    """The conditions as they were sent, or as they are saved."""
+    if request.method == "POST":
+        return draft_form.read_draft(request.POST, by_key=known.by_key, groups=known.groups)
+    if before is None:
+        return draft_form.empty_draft()
+    return draft_form.draft_of(before.people, where=before.where, by_key=known.by_key, groups=known.groups)
+
+
+def _choices(draft: Draft, known: _Known) -> dict[str, Any]:
+    """What the templates of the groups' builder need."""
+    return {
+        "draft": draft,
+        "counted": {},
+        "subjects": draft_form.subjects(known.by_key.values(), with_events=False),
+        "groups": [(str(pk), name) for pk, name in known.groups.items()],
+        "payload_types": tuple(PAYLOAD_TYPES),
+        "matches": MATCHES,
+        "units": draft_form.units(),
+    }
+
+
+def _form(
+    request: HttpRequest, app: App, before: SubscriptionData | None, known: _Known, *, is_checked: bool
+) -> SubscriptionForm:
+    is_sent = request.method == "POST"
     return SubscriptionForm(
-        request.POST if request.method == "POST" else None,
+        request.POST if is_sent and is_checked else None,
         app=app,
-        groups=list(Group.objects.order_by("name")),
+        groups=known.groups,
         rules=[rule for rule in rules_in_use() if rule.state == RuleState.READY],
         exports=pages.exports_of(app),
-        before=subscriptions.read_data(subscription) if subscription else None,
+        before=before,
+        initial=shown_again(request.POST) if is_sent else None,
     )
 
 
-def _save(request: HttpRequest, subscription: Subscription | None, form: SubscriptionForm) -> HttpResponse:
-    actor, data = actor_of(request), form.read_data()
-    if subscription is None:
-        made = subscriptions.create_subscription(data, actor=actor)
-        message = f"“{made}” was made. It gets the events that are processed from now on."
-        return told(request, message, to=reverse("subscriptions:show", args=[made.pk]))
-    subscriptions.update_subscription(subscription.pk, data, actor=actor)
+def _save(
+    request: HttpRequest, subscription: Subscription | None, form: SubscriptionForm, draft: Draft
+) -> tuple[HttpResponse | None, Draft]:
+    """Where to go on; None when something is wrong, which the form and the draft say then."""
+    if not form.is_valid():
+        return None, draft
+    actor, data = actor_of(request), form.read_data(draft)
+    try:
+        if subscription is None:
+            made = subscriptions.create_subscription(data, actor=actor)
+            message = f"“{made}” was made. It gets the events that are processed from now on."
+            return told(request, message, to=reverse("subscriptions:show", args=[made.pk])), draft
+        subscriptions.update_subscription(subscription.pk, data, actor=actor)
+    except InvalidInput as error:
+        own, of_draft = _divide(error)
+        if own.fields or not of_draft:
+            form.add_problem(own, names=form.names())
+        return None, draft.with_problems(of_draft)
     message = f"“{data.name}” was saved. What waits already goes out as it is."
-    return told(request, message, to=reverse("subscriptions:show", args=[subscription.pk]))
+    return told(request, message, to=reverse("subscriptions:show", args=[subscription.pk])), draft
 
 
-def _preview(form: SubscriptionForm) -> ShownPreview:
+def _divide(error: InvalidInput) -> tuple[InvalidInput, dict[str, str]]:
+    """What is wrong with the form, and what with the conditions, by their place in the draft."""
+    own = {key: text for key, text in error.fields.items() if key.partition(".")[0] not in ("where", "people")}
+    of_draft = {
+        f"rules.{key}" if key.startswith("where") else f"rules{key.removeprefix('people')}": text
+        for key, text in error.fields.items()
+        if key not in own
+    }
+    return InvalidInput(error.message, own), of_draft
+
+
+def _preview(form: SubscriptionForm, draft: Draft) -> tuple[ShownPreview, Draft]:
     """The JSON of what the form says now; what it lacks as sentences."""
     if not form.is_valid():
-        return ShownPreview(errors=[str(error) for errors in form.errors.values() for error in errors])
+        return ShownPreview(errors=[str(error) for errors in form.errors.values() for error in errors]), draft
     try:
-        return pages.show_preview(trying.preview(form.read_data()))
+        return pages.show_preview(trying.preview(form.read_data(draft))), draft
     except InvalidInput as error:
-        return ShownPreview(errors=list(error.fields.values()) or [error.message])
+        shown = ShownPreview(errors=list(error.fields.values()) or [error.message])
+        return shown, draft.with_problems(_divide(error)[1])
 
 
 def preview_of(subscription: Subscription) -> ShownPreview:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 
 from apps_connectors.models import App
 from core.ui.forms import ProductForm, mark_needed
-from groups.models import Group
+from groups.builder.draft import Draft
 from profiles.models import ProfilePropertyRule
 from schedules.models import Schedule
 from schedules.outbound.bodies import SubscriptionData
@@ -26,7 +27,7 @@ class SubscriptionForm(ProductForm):
     name = forms.CharField(
         label="Name", max_length=200, required=False, help_text="Left empty: the App and the events."
     )
-    match = forms.ChoiceField(
+    which = forms.ChoiceField(  # the builder of conditions has a field named match
         label="Which events go out",
         choices=[
             (Match.TYPE.value, "Events of one type"),
@@ -74,12 +75,13 @@ class SubscriptionForm(ProductForm):
         data: Mapping[str, Any] | None = None,
         *,
         app: App,
-        groups: Sequence[Group],
+        groups: Mapping[int, str],
         rules: Sequence[ProfilePropertyRule],
         exports: Sequence[Schedule],
         before: SubscriptionData | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(data, initial=initial_of(before) if before else None)
+        super().__init__(data, initial=initial or (initial_of(before) if before else None))
         self.app, self.before = app, before
         self.has_groups, self.has_exports = bool(groups), bool(exports)
         chosen = [key for key in (before.properties if before else ()) if key in {rule.key for rule in rules}]
@@ -88,7 +90,7 @@ class SubscriptionForm(ProductForm):
         if exports:
             ways.append((FOLLOW, "As an export does: its groups and its properties"))
         self._offer("whom", ways)
-        self._offer("groups", [(str(group.pk), group.name) for group in groups])
+        self._offer("groups", [(str(pk), name) for pk, name in groups.items()])
         self._offer("follows", [("", "Choose…"), *((str(each.pk), each.name) for each in exports)])
         for name in ("type", "key", "groups", "follows"):
             mark_needed(self.fields[name])
@@ -103,10 +105,13 @@ class SubscriptionForm(ProductForm):
             self.add_error("follows", "Choose the export to follow, or another way.")
         return cleaned
 
-    def read_data(self) -> SubscriptionData:
-        """What was decided; call it when the form is valid. What the form does not ask stays as it was."""
+    def read_data(self, draft: Draft) -> SubscriptionData:
+        """What was decided, with the conditions of the builder's draft; call it when the form is valid.
+
+        What the form does not ask stays as it was.
+        """
         given = self.cleaned_data
-        match, whom = given["match"], given["whom"]
+        match, whom = given["which"], given["whom"]
         value = "" if match == Match.EVERY else given[match].strip()
         return SubscriptionData(
             name=given["name"] or f"{self.app.name}: {say_events(match, value)}"[:200],
@@ -116,23 +121,31 @@ class SubscriptionForm(ProductForm):
             groups=tuple(int(each) for each in given["groups"]) if whom == GROUPS else (),
             properties=tuple(given["properties"]) if whom != FOLLOW else (),
             follows=int(given["follows"]) if whom == FOLLOW else None,
+            where=tuple(draft.conditions()),
+            people=None if draft.is_empty else draft.tree(),
             options=self.before.options if self.before else {},
         )
 
     def names(self) -> dict[str, str]:
-        """Which field shows a problem with the domain's `value`."""
-        match = self.cleaned_data.get("match")
-        return {"value": match if match in (Match.TYPE, Match.KEY) else "match"}
+        """Which field shows a problem with the domain's `match` and `value`."""
+        match = self.cleaned_data.get("which")
+        return {"match": "which", "value": match if match in (Match.TYPE, Match.KEY) else "which"}
 
     def _offer(self, name: str, choices: Sequence[tuple[str, str]]) -> None:
         cast("forms.ChoiceField", self.fields[name]).choices = list(choices)
+
+
+def shown_again(given: QueryDict) -> dict[str, Any]:
+    """What the form shows when it was sent to be shown once more: everything as it was, and nothing is checked."""
+    several = ("groups", "properties")
+    return {name: given.getlist(name) if name in several else given.get(name) for name in {*given, *several}}
 
 
 def initial_of(data: SubscriptionData) -> dict[str, Any]:
     """What the form shows of a subscription that exists."""
     return {
         "name": data.name,
-        "match": data.match,
+        "which": data.match,
         "type": data.value if data.match == Match.TYPE else "",
         "key": data.value if data.match == Match.KEY else "",
         "whom": FOLLOW if data.follows else GROUPS if data.groups else EVERYONE,

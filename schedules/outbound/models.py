@@ -1,7 +1,8 @@
 """Subscriptions to events, and the ledger of what each was sent.
 
-`Subscription`, `SubscriptionGroup`, `SubscriptionProperty` are written by `subscriptions.py`, `OutboundCursor` by
-`cursors.py`, `OutboundDelivery` by `owing.py` and `deliveries.py`, all in `schedules/outbound/`.
+`Subscription` and its parts (`SubscriptionGroup`, `SubscriptionProperty`, `SubscriptionRuleUse`) are written by
+`subscriptions.py`, `OutboundCursor` by `cursors.py`, `OutboundDelivery` by `owing.py` and `deliveries.py`, all in
+`schedules/outbound/`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Subscription(models.Model):
     """Events that an App wants, and what of the profile goes with them.
 
     With `follows` the groups and properties are those of that export schedule of the same App, as they are at the
-    time; without, they are its own. `options` are for the plugin. `paused_reason` says what halted it, in the words of
+    time; without, they are its own. `where` and `people` are further conditions, on the payload and on the person, see
+    `conditions.py`. `options` are for the plugin. `paused_reason` says what halted it, in the words of
     the destination; it is empty when a person paused it.
     """
 
@@ -46,6 +48,8 @@ class Subscription(models.Model):
     follows = models.ForeignKey(
         "schedules.Schedule", null=True, on_delete=models.PROTECT, related_name="followed_by_subscriptions"
     )
+    where = models.JSONField(default=list)
+    people = models.JSONField(null=True)
     options = models.JSONField(default=dict)
     state = models.CharField(max_length=6, choices=SubscriptionState.choices, default=SubscriptionState.ON)
     paused_reason = models.TextField(blank=True)
@@ -92,6 +96,29 @@ class SubscriptionProperty(models.Model):
         return f"the subscription {self.subscription}"
 
 
+class SubscriptionRuleUse(models.Model):
+    """What one leaf of a subscription's rules about the person reads: a property or a group."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="rule_uses")
+    rule = models.ForeignKey(
+        ProfilePropertyRule, null=True, on_delete=models.PROTECT, related_name="subscription_rule_uses"
+    )
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="subscription_rule_uses")
+    leaf = models.CharField(max_length=60)  # the leaf's place in the rules, such as "0.2"
+
+    class Meta:
+        db_table = "subscription_rule_use"
+        constraints = [
+            models.UniqueConstraint(fields=["subscription", "leaf"], name="subscription_rule_use_unique"),
+            models.CheckConstraint(
+                condition=Q(rule__isnull=True) ^ Q(group__isnull=True), name="subscription_rule_use_reads_one"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"the subscription {self.subscription}"
+
+
 class OutboundCursor(models.Model):
     """How far a subscription has read the events: every transaction below `mark` is taken; and whether it rests.
 
@@ -133,8 +160,8 @@ class OutboundDelivery(models.Model):
 
     Its public id is "EVENT-SUBSCRIPTION", which the destination gets too. `body` is as it was when the profile's data
     were complete, and never changes after that; it is null while they are waited for. `next_at` is set until it has
-    ended. `attempts` counts calls, `tries` those that cost a retry. `log` holds the last attempts that failed:
-    {at, outcome, text}.
+    ended. `attempts` counts calls, `tries` those that cost a retry. `log` holds the last attempts:
+    {at, seconds, outcome, text, request, reply}, where the request goes without its body, which is here already.
     """
 
     pk = models.CompositePrimaryKey("event_id", "subscription_id")

@@ -1,7 +1,7 @@
 """What each subscription is owed: a row of the ledger for every event that concerns it, with its body.
 
-Called by `schedules/outbound/delivering.py` in transactions that hold the subscription's lease. With `deliveries.py`,
-which takes over from there, the only writer of `OutboundDelivery`.
+Called by `schedules/outbound/delivering.py` in transactions that hold the subscription's lease, and by `replays.py` in
+those that hold a replay's. With `deliveries.py`, which takes over from there, the only writer of `OutboundDelivery`.
 
 An event is owed once, by the primary key. Its body is stored with it and never changes, so whatever is sent again is
 the same.
@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
 from core.lib import uuid7
 from profiles import hydration_retries
-from schedules.outbound.bodies import BODY, IS_IN, MATCHES, PERSON, SubscriptionPlan
+from schedules.outbound.bodies import BODY, MATCHES, PERSON, SubscriptionPlan
 from schedules.payloads import KEYED_PLANS
 
 READ_AT_ONCE = 2000  # events of one read; a single transaction may hold more, and is never split
@@ -32,7 +33,7 @@ _COLUMNS = (
 )
 
 # `horizon`, `ahead` and `cut` as in `schedules/cursor.py`: complete transactions only, in one snapshot. An event whose
-# profile has a hydration retry open is owed without a body; its groups are asked when the body is made.
+# profile has a hydration retry open is owed without a body; its groups and conditions are asked when the body is made.
 _OWE = f"""
     with horizon as materialized (
         select pg_snapshot_xmin(pg_current_snapshot())::text::bigint as hi
@@ -59,7 +60,7 @@ _OWE = f"""
           from t
          cross join {PERSON}
           left join hydration_retry h on h.profile_id = p.guid
-         where h.since is not null or {IS_IN}
+         where h.since is not null or {{fits}}
         on conflict do nothing
         returning 1
     )
@@ -67,6 +68,7 @@ _OWE = f"""
 """
 _BY_NUMBER = "t.xid >= %(mark)s and t.xid < (select cut from bound)"
 _BY_TIME = "t.id >= %(since)s"
+_BY_ID = "t.id > %(after)s and t.id <= %(last)s"
 
 # Three things happen to rows that wait for their profile's data: it is still asked for; there is nobody to send them
 # for; or they get their body.
@@ -84,7 +86,7 @@ _RELEASE = f"""
                h.since is not null and t.waits_since > now() - %(patience)s * interval '1 hour' as waits,
                case when h.since is not null or t.waits_since <= now() - %(patience)s * interval '1 hour'
                     then %(late)s || t.error else '' end as warning,
-               case when {IS_IN} then {BODY} end as body
+               case when {{fits}} then {BODY} end as body
           from t cross join {PERSON} left join hydration_retry h on h.profile_id = p.guid
     ), later as (
         update outbound_delivery d set next_at = k.next_at + %(again)s * interval '1 second'
@@ -122,13 +124,18 @@ def owe_since(plan: SubscriptionPlan, at: datetime) -> Read:
     return _owe(plan, _BY_TIME, mark=2**62, limit=0, since=uuid7.lowest(at))
 
 
+def owe_past(plan: SubscriptionPlan, *, after: UUID, last: UUID) -> int:
+    """Owe what is not in the ledger yet of the events behind one id, up to another; how many."""
+    return _owe(plan, _BY_ID, mark=2**62, limit=0, after=after, last=last).owed
+
+
 def _owe(plan: SubscriptionPlan, which: str, *, mark: int, limit: int, **more: Any) -> Read:
     given = {**plan.parameters(), "mark": mark, "limit": limit, "again": _LOOK_AGAIN_SECONDS, **more}
     with connection.cursor() as cursor:
         cursor.execute(KEYED_PLANS)
-        cursor.execute(_OWE.replace("{which}", which), given)
+        cursor.execute(_OWE.replace("{which}", which).replace("{fits}", plan.fits), given)
         cut, horizon, owed = cursor.fetchone()
-    if which == _BY_TIME:
+    if which != _BY_NUMBER:
         return Read(mark=int(horizon), more=False, owed=int(owed))
     return Read(mark=max(mark, int(cut)), more=int(cut) < int(horizon), owed=int(owed))
 
@@ -144,5 +151,5 @@ def release_waiting(plan: SubscriptionPlan) -> bool:
     }
     with connection.cursor() as cursor:
         cursor.execute(KEYED_PLANS)
-        cursor.execute(_RELEASE, given)
+        cursor.execute(_RELEASE.replace("{fits}", plan.fits), given)
         return int(cursor.fetchone()[0]) == RELEASED_AT_ONCE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
@@ -14,6 +15,7 @@ from psycopg2 import errorcodes
 
 from apps_connectors.models import App
 from core.lib import uuid7
+from core.lib.errors import InvalidInput
 from core.ui.counting import Count, Question
 from events.pages import TooSlow, name_people
 from groups.models import Group
@@ -22,7 +24,7 @@ from plugins.base import ForwardsEvents
 from profiles.models import ProfilePropertyRule
 from profiles.queries import Person
 from schedules.models import Direction, Schedule
-from schedules.outbound import queries
+from schedules.outbound import conditions, queries, replays
 from schedules.outbound.models import (
     ENDED,
     DeliveryState,
@@ -31,7 +33,8 @@ from schedules.outbound.models import (
     Subscription,
     SubscriptionState,
 )
-from schedules.outbound.queries import Counts
+from schedules.outbound.queries import Counts, Wanted
+from schedules.outbound.replays import Replay
 from schedules.outbound.trying import Preview, TestAnswer
 
 LOOKS: Mapping[str, tuple[str, str]] = {
@@ -142,12 +145,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt that failed, from a delivery's log."""
+    """One attempt, from a delivery's log. `request` goes without its body, which is the delivery's."""
 
     at: datetime | None
+    seconds: float | None
     look: str
     word: str
     text: str
+    request: str
+    reply: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +241,22 @@ def sent_parts(shown: Shown) -> tuple[list[Group], list[str]]:
     return [link.group for link in links], list(dict.fromkeys(keys))
 
 
+def say_conditions(subscription: Subscription) -> list[str]:
+    """What the event has to carry and who the person has to be, in words; what to mend when that makes no sense."""
+    try:
+        return conditions.say(subscription.where, subscription.people)
+    except InvalidInput as error:
+        return [error.message]
+
+
+def recent_replay(subscription: Subscription) -> Replay | None:
+    """The replay that goes on, or that ended within the last hour."""
+    found = replays.find(subscription.pk)
+    if found is None or (found.finished_at and found.finished_at < timezone.now() - timedelta(hours=1)):
+        return None
+    return found
+
+
 def halted_question() -> Question:
     """Those that stopped by themselves and wait for a person; `read_halted` reads the answer."""
     one = "json_build_object('pk', id, 'name', name, 'reason', paused_reason)"
@@ -272,26 +294,21 @@ def say_events(match: str, value: str) -> str:
 
 
 def list_deliveries(
+    wanted: Wanted | None = None,
     *,
     subscription_id: int | None = None,
     event_id: UUID | None = None,
-    profile_id: UUID | None = None,
-    state: str = "",
     before: UUID | None = None,
     limit: int,
 ) -> list[OutboundDelivery]:
     """A page of the ledger, the latest events first. Raises TooSlow when that takes longer than a page may."""
-    found = queries.deliveries(
-        subscription_id=subscription_id, event_id=event_id, profile_id=profile_id, state=state
-    ).defer("log")
+    found = queries.deliveries(wanted, subscription_id=subscription_id, event_id=event_id).defer("log")
     if before is not None:
         found = found.filter(event_id__lt=before)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            rows = list(found[:limit])
-            cursor.execute("set local statement_timeout = default")
-            return rows
+            return list(found[:limit])
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None
@@ -314,16 +331,22 @@ def _subscriptions_of(deliveries: Iterable[OutboundDelivery]) -> Mapping[int, Su
 
 
 def read_log(delivery: OutboundDelivery) -> list[Attempt]:
-    """The attempts that failed, the earliest first; at most the last twenty are kept."""
-    return [
-        Attempt(
-            at=parse_datetime(str(entry.get("at", ""))),
-            look=LOOKS[entry["outcome"]][0] if entry.get("outcome") in LOOKS else "off",
-            word=LOOKS[entry["outcome"]][1] if entry.get("outcome") in LOOKS else str(entry.get("outcome", "")),
-            text=str(entry.get("text", "")),
-        )
-        for entry in delivery.log
-    ]
+    """The attempts, the earliest first; at most the last ten are kept."""
+    return [_read_attempt(entry) for entry in delivery.log]
+
+
+def _read_attempt(entry: Mapping[str, Any]) -> Attempt:
+    outcome = str(entry.get("outcome", ""))
+    look, word = LOOKS.get(outcome, ("off", outcome))
+    return Attempt(
+        at=parse_datetime(str(entry.get("at", ""))),
+        seconds=entry.get("seconds"),
+        look=look,
+        word=word,
+        text=str(entry.get("text", "")),
+        request=str(entry.get("request") or ""),
+        reply=str(entry.get("reply") or ""),
+    )
 
 
 def show_test(answer: TestAnswer) -> ShownTest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
@@ -17,6 +17,7 @@ from schedules.outbound.models import OutboundDelivery, Subscription, Subscripti
 
 MOST_COUNTED = 10_000  # of what waits; more is told as "10,000 and more"
 _MOST_OF_A_DAY = 200_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,21 @@ class Counts:
     lately: Mapping[str, int] = field(default_factory=dict)
     last_at: datetime | None = None
     is_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which deliveries. `since` and `until` are about when the event arrived; `profiles` None asks for nobody."""
+
+    state: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    profiles: tuple[UUID, ...] | None = None
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves any out."""
+        return bool(self.state or self.since or self.until) or self.profiles is not None
 
 
 def subscriptions() -> QuerySet[Subscription]:
@@ -83,23 +99,29 @@ def count_deliveries(subscription_ids: Collection[int]) -> dict[int, Counts]:
 
 
 def deliveries(
-    *,
-    subscription_id: int | None = None,
-    profile_id: UUID | None = None,
-    event_id: UUID | None = None,
-    state: str = "",
+    wanted: Wanted | None = None, *, subscription_id: int | None = None, event_id: UUID | None = None
 ) -> QuerySet[OutboundDelivery]:
     """The ledger, the latest events first; the primary key is the order of its pages."""
+    wanted = wanted or Wanted()
     found = OutboundDelivery.objects.all()
     if subscription_id is not None:
         found = found.filter(subscription_id=subscription_id)
-    if profile_id is not None:
-        found = found.filter(profile_id=profile_id)
     if event_id is not None:
         found = found.filter(event_id=event_id)
-    if state:
-        found = found.filter(state=state)
+    if wanted.state:
+        found = found.filter(state=wanted.state)
+    if wanted.since is not None:
+        found = found.filter(event_id__gte=id_at(wanted.since))
+    if wanted.until is not None:
+        found = found.filter(event_id__lt=id_at(wanted.until))
+    if wanted.profiles is not None:
+        found = found.filter(profile_id__in=wanted.profiles)
     return found.order_by("-event_id", "-subscription_id")
+
+
+def id_at(at: datetime) -> UUID:
+    """Where the ids of events that arrived then begin."""
+    return uuid7.lowest(max(at, _EPOCH))
 
 
 def find_delivery(event_id: UUID, subscription_id: int) -> OutboundDelivery:

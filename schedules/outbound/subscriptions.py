@@ -22,21 +22,24 @@ from core.lib.storable import find_problem
 from core.work import leases
 from core.work.wake import wake
 from groups.models import Group
+from groups.reading import write_conditions, write_tree
 from plugins import registry
 from plugins.base import ForwardsEvents
 from profiles.models import ProfilePropertyRule, RuleState
 from schedules.models import Direction, Schedule
-from schedules.outbound import cursors, deliveries
+from schedules.outbound import conditions, cursors, deliveries
 from schedules.outbound.bodies import SubscriptionData
 from schedules.outbound.models import (
     Match,
     Subscription,
     SubscriptionGroup,
     SubscriptionProperty,
+    SubscriptionRuleUse,
     SubscriptionState,
 )
 
 KIND = "outbound"  # of the work on subscriptions
+REPLAY = "replay"  # of the work of `replays.py`
 MOST_SENT_AGAIN = 1000
 _LONGEST = 200
 
@@ -61,7 +64,7 @@ def update_subscription(subscription_id: int, data: SubscriptionData, *, actor: 
     data, rules = check_data(data)
     try:
         with transaction.atomic():
-            subscription = _lock(subscription_id)
+            subscription = lock(subscription_id)
             before = read_data(subscription)
             if before.app_id != data.app_id:
                 raise InvalidInput(
@@ -70,8 +73,8 @@ def update_subscription(subscription_id: int, data: SubscriptionData, *, actor: 
             for name, value in _plain(data).items():
                 setattr(subscription, name, value)
             subscription.save()
-            subscription.groups.all().delete()
-            subscription.properties.all().delete()
+            for parts in (subscription.groups, subscription.properties, subscription.rule_uses):
+                parts.all().delete()
             _write_parts(subscription, data, rules)
             audit.record("subscription.update", subscription, before=asdict(before), after=asdict(data), actor=actor)
     except IntegrityError as error:
@@ -82,8 +85,9 @@ def update_subscription(subscription_id: int, data: SubscriptionData, *, actor: 
 def delete_subscription(subscription_id: int, *, actor: Actor) -> None:
     """Delete a subscription with its log; what is under way may still arrive."""
     with transaction.atomic():
-        leases.cancel(KIND, str(subscription_id))  # first, as workers lock it first
-        subscription = _lock(subscription_id)
+        for kind in (KIND, REPLAY):  # first, as workers lock it first
+            leases.cancel(kind, str(subscription_id))
+        subscription = lock(subscription_id)
         deliveries.delete_of(subscription_id)
         audit.record("subscription.delete", subscription, before=asdict(read_data(subscription)), actor=actor)
         subscription.delete()
@@ -92,7 +96,7 @@ def delete_subscription(subscription_id: int, *, actor: Actor) -> None:
 def pause_subscription(subscription_id: int, *, actor: Actor) -> Subscription:
     """Send nothing until it is resumed; raises `Refused` when it is paused already."""
     with transaction.atomic():
-        subscription = _lock(subscription_id)
+        subscription = lock(subscription_id)
         if subscription.state == SubscriptionState.PAUSED:
             raise Refused(f"“{subscription}” is paused already.")
         _pause(subscription, "")
@@ -103,7 +107,7 @@ def pause_subscription(subscription_id: int, *, actor: Actor) -> Subscription:
 def resume_subscription(subscription_id: int, *, send_missed: bool = True, actor: Actor) -> Subscription:
     """Send again; raises `Refused` when it is not paused. Without `send_missed` what waits is skipped for good."""
     with transaction.atomic():
-        subscription = _lock(subscription_id)
+        subscription = lock(subscription_id)
         if subscription.state == SubscriptionState.ON:
             raise Refused(f"“{subscription}” is not paused.")
         before = {"paused_reason": subscription.paused_reason}
@@ -113,13 +117,13 @@ def resume_subscription(subscription_id: int, *, send_missed: bool = True, actor
         subscription.state, subscription.paused_reason, subscription.paused_at = SubscriptionState.ON, "", None
         subscription.save(update_fields=["state", "paused_reason", "paused_at", "updated_at"])
         audit.record("subscription.resume", subscription, before=before, after={"skipped": skipped}, actor=actor)
-        _look_at([subscription_id])
+        look_at([subscription_id])
     return subscription
 
 
 def halt(subscription_id: int, reason: str) -> None:
     """The destination says that a person has to mend something first; in the transaction of the answer."""
-    subscription = _lock(subscription_id)
+    subscription = lock(subscription_id)
     if subscription.state == SubscriptionState.ON:
         _pause(subscription, reason)
         audit.record("subscription.halt", subscription, after={"paused_reason": reason}, actor=SYSTEM)
@@ -138,7 +142,7 @@ def send_again(ids: Collection[tuple[UUID, int]], *, actor: Actor) -> int:
         for subscription in Subscription.objects.filter(pk__in=concerned):
             events = [str(event) for event, of in ids if of == subscription.pk]
             audit.record("subscription.send_again", subscription, after={"events": events[:50]}, actor=actor)
-        _look_at(concerned)
+        look_at(concerned)
     return count
 
 
@@ -152,6 +156,8 @@ def read_data(subscription: Subscription) -> SubscriptionData:
         groups=tuple(subscription.groups.order_by("pk").values_list("group_id", flat=True)),
         properties=tuple(subscription.properties.order_by("pk").values_list("rule__key", flat=True)),
         follows=subscription.follows_id,
+        where=tuple(subscription.where),
+        people=subscription.people,
         options=subscription.options,
     )
 
@@ -166,11 +172,17 @@ def check_data(data: SubscriptionData) -> tuple[SubscriptionData, dict[str, Prof
     }
     if unknown := sorted(set(data.properties) - rules.keys()):
         problems["properties"] = f"There is no property {', '.join(unknown)}. Choose among those that are in use."
+    problems |= conditions.find_problems(data.where, data.people)
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
-    return replace(data, properties=tuple(dict.fromkeys(data.properties)), groups=tuple(dict.fromkeys(data.groups))), (
-        rules
+    checked = replace(
+        data,
+        properties=tuple(dict.fromkeys(data.properties)),
+        groups=tuple(dict.fromkeys(data.groups)),
+        where=tuple(write_conditions(data.where)),
+        people=write_tree(data.people) if data.people else None,
     )
+    return checked, rules
 
 
 # ---------------------------------------------------------------- inside
@@ -229,6 +241,8 @@ def _plain(data: SubscriptionData) -> dict[str, Any]:
         "match": data.match,
         "value": data.value,
         "follows_id": data.follows,
+        "where": list(data.where),
+        "people": data.people,
         "options": dict(data.options),
     }
 
@@ -240,6 +254,10 @@ def _write_parts(subscription: Subscription, data: SubscriptionData, rules: Mapp
     SubscriptionProperty.objects.bulk_create(
         SubscriptionProperty(subscription=subscription, rule=rules[key]) for key in data.properties
     )
+    SubscriptionRuleUse.objects.bulk_create(
+        SubscriptionRuleUse(subscription=subscription, rule_id=use.rule_id, group_id=use.group_id, leaf=use.leaf)
+        for use in conditions.uses_of(data.people)
+    )
 
 
 def _pause(subscription: Subscription, reason: str) -> None:
@@ -248,12 +266,14 @@ def _pause(subscription: Subscription, reason: str) -> None:
     subscription.save(update_fields=["state", "paused_reason", "paused_at", "updated_at"])
 
 
-def _look_at(subscription_ids: Collection[int]) -> None:
+def look_at(subscription_ids: Collection[int]) -> None:
+    """Let a worker see what these are owed, in the caller's transaction."""
     leases.make_due(KIND, [str(each) for each in subscription_ids])
     wake("outbound")
 
 
-def _lock(subscription_id: int) -> Subscription:
+def lock(subscription_id: int) -> Subscription:
+    """The subscription, which nobody else changes until the transaction ends. Raises NotFound."""
     found = Subscription.objects.select_for_update(no_key=True, of=("self",)).filter(pk=subscription_id).first()
     if found is None:
         raise NotFound(f"There is no subscription {subscription_id}.")

@@ -26,7 +26,6 @@ from plugins.contracts import Halt, OutboundItem, Outcome, OutcomeKind, PluginEr
 from schedules.outbound.bodies import (
     BODY,
     IDENTITIES,
-    IS_IN,
     MATCHES,
     PERSON,
     SubscriptionData,
@@ -39,15 +38,18 @@ from schedules.outbound.subscriptions import check_data
 from schedules.payloads import KEYED_PLANS
 
 LOOKED_AT = 20_000  # the latest events that are searched for one that matches
-_MATCHING = 200  # of those that match, how many are looked at for one of somebody in the groups
+MATCHING = 100  # of the events of its type or key, how many are tried on the groups and conditions
 
-NOT_IN_GROUPS = "The latest such event is of somebody in none of the groups, so it is not sent."
+NOTHING_FITS = "None of the latest such events fits the groups and conditions, so this one would not be sent."
 SAMPLE = f"No such event is among the latest {LOOKED_AT:,}, so this is a made-up one."
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would go out. `event` None: there is none yet, and `body` is a sample; `note` says so to people."""
+    """What would go out. `event` None: there is none yet, and `body` is a sample; `note` says so to people.
+
+    Of the latest `looked_at` events of its type or key, at most `MATCHING`, `fitting` would be sent.
+    """
 
     body: dict[str, Any]
     event: UUID | None
@@ -57,6 +59,8 @@ class Preview:
     identities: dict[str, Any]
     would_send: bool
     note: str = ""
+    looked_at: int = 0
+    fitting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class TestAnswer:
     outcome: str  # accepted, retry, reject, halt
     reason: str
     reply: str
+    request: str
     seconds: float
     body: dict[str, Any]
     event: UUID | None
@@ -90,9 +95,13 @@ _SAMPLE = """
     )
 """
 _SHOW = f"""
-    select t.id, t.type, t.occurred_at, p.guid, ({BODY})::text, ({IDENTITIES})::text, {IS_IN} as is_in
-      from t cross join {PERSON}
-     order by is_in desc, t.id desc limit 1
+    , known as materialized (
+        select t.*, p.guid, p.properties, {{fits}} as is_in from t cross join {PERSON}
+    )
+    select t.id, t.type, t.occurred_at, t.guid, ({BODY})::text, ({IDENTITIES})::text, t.is_in,
+           (select count(*) from known), (select count(*) from known where is_in)
+      from known t cross join lateral (select t.properties) p
+     order by t.is_in desc, t.id desc limit 1
 """
 
 
@@ -127,7 +136,15 @@ def send_test_event(subscription_id: int, *, actor: Actor) -> TestAnswer:
     )
     began = time.monotonic()
     outcome = _send(plan.app_id, item)
-    answer = TestAnswer(outcome.kind.value, outcome.reason, outcome.reply, time.monotonic() - began, body, shown.event)
+    answer = TestAnswer(
+        outcome=outcome.kind.value,
+        reason=outcome.reason,
+        reply=outcome.reply,
+        request=outcome.request,
+        seconds=time.monotonic() - began,
+        body=body,
+        event=shown.event,
+    )
     with transaction.atomic():
         audit.record("subscription.test", subscription, after={"outcome": answer.outcome}, actor=actor)
     return answer
@@ -150,28 +167,41 @@ def _send(app_id: int, item: OutboundItem) -> Outcome:
 
 
 def _preview(plan: SubscriptionPlan) -> Preview:
-    given = {**plan.parameters(), "looked_at": LOOKED_AT, "matching": _MATCHING}
-    if row := _ask(_EVENTS + _SHOW, given):
+    given = {**plan.parameters(), "looked_at": LOOKED_AT, "matching": MATCHING}
+    if row := _ask(plan, _EVENTS, given):
         is_in = row[6]
-        return _read(row, would_send=is_in, note="" if is_in else NOT_IN_GROUPS)
+        return _read(row, would_send=is_in, note="" if is_in else NOTHING_FITS)
     type_ = plan.value if plan.match == Match.TYPE else ""
     payload: dict[str, Any] = dict.fromkeys(plan.identities[:1])
     if plan.match == Match.KEY:
         payload[plan.value] = "an example"
-    if row := _ask(_SAMPLE + _SHOW, {**given, "type": type_, "payload": dumps(payload)}):
+    if row := _ask(plan, _SAMPLE, {**given, "type": type_, "payload": dumps(payload)}):
         return _read(row, would_send=False, note=SAMPLE)
     nothing = dict.fromkeys((*plan.identities[:1], *plan.properties))
     body = {key: value for key, value in payload.items() if key not in plan.identities}
     return Preview({**body, "profile": nothing}, None, type_, timezone.now(), None, {}, False, SAMPLE)
 
 
-def _ask(statement: str, given: dict[str, Any]) -> Any:
+def _ask(plan: SubscriptionPlan, events: str, given: dict[str, Any]) -> Any:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(KEYED_PLANS)
-        cursor.execute(statement, given)
+        cursor.execute(events + _SHOW.replace("{fits}", plan.fits), given)
         return cursor.fetchone()
 
 
 def _read(row: Any, *, would_send: bool, note: str) -> Preview:
-    event, type_, at, profile, body, identities, _ = row
-    return Preview(loads(body), event, type_, at, profile, loads(identities), would_send, note)
+    event, type_, at, profile, body, identities, _, looked_at, fitting = row
+    if event is None:
+        looked_at = fitting = 0
+    return Preview(
+        body=loads(body),
+        event=event,
+        type=type_,
+        occurred_at=at,
+        profile=profile,
+        identities=loads(identities),
+        would_send=would_send,
+        note=note,
+        looked_at=looked_at,
+        fitting=fitting,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules.outbound import delivery_views, editing, views
+from schedules.outbound import delivery_views, editing, replay_views, views
 
 app_name = "subscriptions"
 urlpatterns = [
@@ -19,6 +19,10 @@ urlpatterns = [
     path("<int:subscription_id>/resume/", views.resume, name="resume"),
     path("<int:subscription_id>/skip/", views.skip, name="skip"),
     path("<int:subscription_id>/delete/", views.delete, name="delete"),
+    path("<int:subscription_id>/again/", replay_views.send_again, name="replay_again"),
+    path("<int:subscription_id>/past/", replay_views.send_missed, name="replay_missed"),
+    path("<int:subscription_id>/replay/", replay_views.show_progress, name="replay"),
+    path("<int:subscription_id>/replay/stop/", replay_views.stop, name="stop_replay"),
     path("deliveries/again/", delivery_views.send_again, name="send_again"),
     path("deliveries/<uuid:event_id>-<int:subscription_id>/", delivery_views.show_delivery, name="delivery"),
     path("of-app/<int:app_id>/", views.show_of_app, name="of_app"),

@@ -11,15 +11,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
-from core.accounts.permissions import role_required
-from core.lib.errors import NotFound, Refused
+from core.accounts.permissions import has_role, role_required
+from core.lib.errors import InvalidInput, NotFound, Refused
 from core.ui.forms import CONFLICT, Question, actor_of, confirmed, telling, told
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
 from core.ui.wording import number, plural
 from events.pages import TooSlow
 from schedules.outbound import pages, queries, subscriptions, trying
 from schedules.outbound.editing import preview_of
-from schedules.outbound.models import DeliveryState, Subscription, SubscriptionState
+from schedules.outbound.log_filters import read_filters
+from schedules.outbound.models import Subscription, SubscriptionState
 from schedules.outbound.pages import Filters
 
 
@@ -54,25 +55,28 @@ def show_subscription(request: HttpRequest, subscription_id: int) -> HttpRespons
         status = 200 if context["listens"] or "before" in request.GET else STOP_POLLING
         return answer(request, "subscriptions/detail.html", "subscriptions/_log.html", context, status=status)
     context["groups"], context["keys"] = pages.sent_parts(shown)
+    context["conditions"] = pages.say_conditions(subscription)
+    context["replay"] = pages.recent_replay(subscription)
     return answer(request, "subscriptions/detail.html", "subscriptions/_log.html", context)
 
 
 def _log(request: HttpRequest, subscription: Subscription) -> dict[str, Any]:
-    state = request.GET.get("state", "")
-    state = state if state in DeliveryState.values else ""
-    before = read_guid(request.GET.get("before"))
+    filters, before = read_filters(request.GET.dict()), read_guid(request.GET.get("before"))
     try:
-        found = pages.list_deliveries(subscription_id=subscription.pk, state=state, before=before, limit=PAGE_SIZE + 1)
+        found = pages.list_deliveries(
+            filters.wanted, subscription_id=subscription.pk, before=before, limit=PAGE_SIZE + 1
+        )
         is_slow = False
     except TooSlow:
         found, is_slow = [], True
     rows = pages.show_deliveries(found[:PAGE_SIZE])
     return {
         "rows": rows,
-        "state": state,
+        "filters": filters,
         "states": [(value, word) for value, (_, word) in pages.LOOKS.items()],
         "is_slow": is_slow,
         "is_later_page": before is not None,
+        "is_choosing": "choose" in request.GET and has_role(request.user, Role.EDITOR),
         "next_before": found[PAGE_SIZE - 1].event_id if len(found) > PAGE_SIZE else None,
         "again": [
             row.delivery.public_id for row in rows if row.delivery.state in pages.FAILED and row.can_be_sent_again
@@ -82,7 +86,12 @@ def _log(request: HttpRequest, subscription: Subscription) -> dict[str, Any]:
 
 def _listens(context: dict[str, Any], subscription: Subscription) -> bool:
     """Whether something may be seen to happen on the first page of the log."""
-    if context["is_later_page"] or context["is_slow"] or subscription.state != SubscriptionState.ON:
+    if (
+        context["is_later_page"]
+        or context["is_slow"]
+        or context["is_choosing"]
+        or subscription.state != SubscriptionState.ON
+    ):
         return False
     return not context["rows"] or not all(row.is_ended for row in context["rows"])
 
@@ -107,7 +116,7 @@ def send_test_event(request: HttpRequest, subscription_id: int) -> HttpResponse:
     context: dict[str, Any] = {"subscription": subscription}
     try:
         context["test"] = pages.show_test(trying.send_test_event(subscription.pk, actor=actor_of(request)))
-    except Refused as error:
+    except (InvalidInput, Refused) as error:
         context["problem"] = error.message
     status = CONFLICT if "problem" in context else 200
     return answer(request, "subscriptions/test.html", "subscriptions/_test.html", context, status=status)

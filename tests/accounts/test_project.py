@@ -64,6 +64,7 @@ def test_reading_again_within_seconds_asks_nothing(django_assert_num_queries: An
         ("guard_share", "much"),
         ("event_retention_days", 0),
         ("event_retention_days", True),
+        ("delivery_retention_days", 0),
         ("guard_minimum", 2.5),
         ("blocked_values", "null"),
         ("sending_stopped", "yes"),

@@ -26,12 +26,17 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from apps_connectors import apps_store
 from apps_connectors.models import App
+from core.accounts.actors import SYSTEM
 from core.accounts.permissions import SCOPES
 from core.rest.document import read_document
 from groups.models import Group
 from profiles.models import Profile, ProfilePropertyRule
 from schedules.models import Run, Schedule
+from schedules.outbound.bodies import SubscriptionData
+from schedules.outbound.models import Subscription
+from schedules.outbound.subscriptions import create_subscription
 from tests.accounts.factories import make_key
 from tests.ui.shop import make_shop
 
@@ -59,6 +64,7 @@ THINGS: dict[str, tuple[type[Model], str]] = {
     "key": (ProfilePropertyRule, "key"),
     "run_id": (Run, "pk"),
     "schedule_id": (Schedule, "pk"),
+    "subscription_id": (Subscription, "pk"),
 }
 
 
@@ -69,7 +75,8 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
         if name in THINGS and (turn := crc32(repr(value).encode())) % 3:
             model, field = THINGS[name]
             there = list(model._default_manager.order_by("pk").values_list(field, flat=True)[:50])
-            path_parameters[name] = str(there[turn % len(there)])  # type: ignore[index]
+            if there:  # nothing was deleted before that was the only one
+                path_parameters[name] = str(there[turn % len(there)])  # type: ignore[index]
     return path_parameters
 
 
@@ -95,9 +102,19 @@ def test_answers_are_as_the_document_says(case: Any, caller: Any) -> None:
     case.call_and_validate(headers=caller, checks=CHECKS)
 
 
+def subscribe() -> None:
+    """Someone wants events, with conditions; nobody listens there."""
+    options = {"url": "http://127.0.0.1:9/hook", "secret": "whsec_" + "QUFB" * 10}
+    app = apps_store.create_app("webhook", "Hook", options, actor=SYSTEM)
+    where = ({"key": "total", "type": "number", "operator": "greater_than", "value": 0},)
+    people = {"match": "all", "rules": [{"profile": "created_at", "operator": "before", "value": "2100-01-01"}]}
+    create_subscription(SubscriptionData("Carts", app.pk, "every", where=where, people=people), actor=SYSTEM)
+
+
 @pytest.fixture
 def caller() -> dict[str, str]:
     """The headers of a program that may do everything."""
     make_shop()
+    subscribe()
     _, token = make_key(*SCOPES)
     return {"Authorization": f"Bearer {token}"}

@@ -10,13 +10,24 @@ from apps_connectors.models import App
 from core.accounts.actors import SYSTEM
 from groups.models import Group, GroupKind
 from profiles.models import Profile
-from schedules.outbound import subscriptions
+from schedules.outbound import replays, subscriptions
 from schedules.outbound.bodies import SubscriptionData
 from schedules.outbound.models import OutboundDelivery, Subscription
+from schedules.outbound.queries import Wanted
+from schedules.outbound.replays import AGAIN
 from tests.pipeline.people import event, take
 from tests.receiver import Receiver, answer
 from tests.schedules.destinations import move_member
 from tests.schedules.outbound.world import deliver, make_rules, person
+
+RED = {"key": "cart_items", "type": "text", "operator": "contains", "value": "red"}
+KNOWN = {
+    "match": "all",
+    "rules": [
+        {"property": "first_name", "operator": "does_not_equal", "value": "Bob", "include_null": False},
+        {"match": "any", "rules": [{"profile": "created_at", "operator": "after", "value": "2020-01-01"}]},
+    ],
+}
 
 
 @dataclass
@@ -64,10 +75,11 @@ def make_every_state(carts: Carts) -> dict[str, str]:
     carts.receiver.always = answer(500, body=b"Oh no")
     carts.leave(4)
     deliver()
-    good = carts.subscribe("Cart reminder", groups=(carts.group.pk,))
+    good = carts.subscribe("Cart reminder", groups=(carts.group.pk,), where=(RED,), people=KNOWN)
     carts.receiver.always = answer(200, body=b"Thanks")
     carts.leave(3)
     deliver()
+    replays.start(good.pk, AGAIN, Wanted(), actor=SYSTEM)
     still = subscriptions.pause_subscription(carts.subscribe("Paused by us").pk, actor=SYSTEM)
     ledger = OutboundDelivery.objects.order_by("event_id", "subscription_id")
     alice = Profile.objects.get(pk=person(3))
@@ -76,6 +88,8 @@ def make_every_state(carts: Carts) -> dict[str, str]:
         pages[each.name] = f"{each.pk}/"
     pages |= {"edit": f"{good.pk}/edit/", "skip": f"{gone.pk}/skip/"}
     pages |= {"JSON": f"{good.pk}/json/", "nothing fits": f"{good.pk}/?state=skipped"}
+    pages |= {"choosing": f"{bad.pk}/?choose=1&person=alice", "again": f"{bad.pk}/again/?state=rejected"}
+    pages |= {"past": f"{good.pk}/past/"}
     pages |= {f"delivery {each.state}": f"deliveries/{each.public_id}/" for each in ledger}
     event_id = ledger.filter(subscription_id=good.pk)[0].event_id
     return {name: f"/outbound-events/{path}" for name, path in pages.items()} | {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from apps_connectors import connections
 from core.accounts.models import Role
+from schedules.outbound import replays, subscriptions
 from schedules.outbound.models import Subscription
 from tests.receiver import answer, run_receiver
 from tests.schedules.outbound.world import deliver
@@ -133,6 +136,118 @@ def test_without_script_a_person_previews_makes_tries_mends_and_deletes_a_subscr
         expect(page.get_by_role("main")).to_contain_text("No subscriptions yet")
     assert not Subscription.objects.exists()
     assert len(carts.receiver.accepted) == 1
+
+
+def test_conditions_are_added_and_the_preview_counts_what_fits(
+    live_server: LiveServer, browser: Browser, carts: Carts
+) -> None:
+    for total in (5, 20, 30):
+        carts.leave(3, total=total)
+        carts.leave(4, total=total)
+    with signed_in(browser, live_server) as page:
+        page.goto(f"{live_server.url}/outbound-events/new/{carts.app.pk}/")
+        page.get_by_label("Type", exact=True).fill("cart_abandoned")
+        preview = page.locator("#preview")
+        expect(preview).to_contain_text("6 of the last 6")
+        page.get_by_role("button", name="Ask about what it carries").click()
+        page.get_by_label("Key of condition 1").fill("total")
+        page.get_by_label("Kind of condition 1").select_option("number")
+        page.get_by_label("How condition 1 compares").select_option("greater_than")
+        page.get_by_label("Value of condition 1").fill("10")
+        expect(preview).to_contain_text("4 of the last 6")
+        page.get_by_label("Property of rule 1").select_option("first_name")
+        page.get_by_label("Value of rule 1").fill("Alice")
+        expect(preview).to_contain_text("2 of the last 6")
+        page.get_by_role("button", name="Remove condition 1").click()
+        expect(page.get_by_label("Key of condition 1")).to_have_count(0)
+        expect(preview).to_contain_text("3 of the last 6")
+        page.get_by_role("button", name="Create subscription").click()
+        expect(page.get_by_role("main")).to_contain_text("It is about people whose First name is “Alice”.")
+    made = subscriptions.read_data(Subscription.objects.get())
+    assert made.where == ()
+    assert made.people is not None
+    assert made.people["rules"] == [{"property": "first_name", "operator": "equals", "value": "Alice"}]
+
+
+def test_without_script_conditions_are_added_mended_and_taken_away(
+    live_server: LiveServer, browser: Browser, carts: Carts
+) -> None:
+    carts.leave()
+    with signed_in(browser, live_server, script=False) as page:
+        page.goto(f"{live_server.url}/outbound-events/new/{carts.app.pk}/")
+        page.get_by_role("button", name="Ask about what it carries").click()
+        expect(page.get_by_role("alert")).to_have_count(0)  # nothing is checked yet
+        page.get_by_label("Type", exact=True).fill("cart_abandoned")
+        choose(page, "First name")
+        page.get_by_role("button", name="Add a rule").click()
+        expect(page.get_by_label("Type", exact=True)).to_have_value("cart_abandoned")
+        expect(page.get_by_label("First name", exact=True)).to_be_checked()
+        page.get_by_role("button", name="Create subscription").click()
+        expect(page.get_by_role("alert")).to_contain_text("Condition 1: Say which key of the payload.")
+        page.get_by_label("Key of condition 1").fill("cart_items")
+        page.get_by_label("Value of condition 1").fill("hat")
+        page.get_by_role("button", name="Show the JSON").click()
+        expect(page.locator("#preview")).to_contain_text("0 of the last 1")
+        expect(page.locator("#preview")).to_contain_text("None of the latest such events fits")
+        page.get_by_role("button", name="Remove condition 1").click()
+        page.get_by_role("button", name="Create subscription").click()
+        expect(page.get_by_role("status").first).to_contain_text("was made")
+    assert subscriptions.read_data(Subscription.objects.get()).people is None
+
+
+def test_a_person_sends_again_what_they_chose_or_all_that_fits(
+    live_server: LiveServer, browser: Browser, carts: Carts
+) -> None:
+    made = carts.subscribe("Cart reminder")
+    for user_id in (3, 3, 4):
+        carts.leave(user_id)
+    deliver()
+    with signed_in(browser, live_server) as page:
+        page.goto(f"{live_server.url}/outbound-events/{made.pk}/")
+        page.get_by_role("link", name="Choose some").click()
+        page.get_by_label("Choose cart_abandoned of Bob").check()
+        page.get_by_role("button", name="Send the chosen ones again").click()
+        expect(page.get_by_role("status").first).to_contain_text("1 event goes out again")
+        deliver()
+        assert len(carts.receiver.deliveries) == 4
+
+        page.get_by_label("Person").fill("alice@example.com")
+        page.get_by_role("button", name="Show deliveries").click()
+        page.get_by_role("link", name="Send all that fit again…").click()
+        expect(page.get_by_role("main")).to_contain_text("2 deliveries go out again, as they were.")
+        page.get_by_role("button", name="Send again").click()
+        expect(page.locator("#replay")).to_contain_text("Deliveries are sent again")
+        while replays.work_slice():
+            pass
+        expect(page.locator("#replay")).to_contain_text("Taken up to be sent", timeout=10_000)  # by itself
+        deliver()
+    emails = [each.json["profile"]["email"] for each in carts.receiver.deliveries[4:]]
+    assert emails == ["alice@example.com"] * 2
+
+
+def test_a_new_subscription_is_sent_the_past(live_server: LiveServer, browser: Browser, carts: Carts) -> None:
+    carts.leave()
+    made = carts.subscribe("Cart reminder")
+    with signed_in(browser, live_server, script=False) as page:
+        page.goto(f"{live_server.url}/outbound-events/{made.pk}/")
+        page.get_by_role("link", name="Send past events…").click()
+        page.get_by_role("button", name="Count them").click()
+        expect(page.get_by_role("alert")).to_contain_text("is needed")
+        page.get_by_label("Events that came from").fill(
+            (timezone.now() - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
+        )
+        page.get_by_role("button", name="Count them").click()
+        expect(page.get_by_role("main")).to_contain_text("3 events have come since then.")
+        page.get_by_role("button", name="Send what it never got").click()
+        expect(page.locator("#replay")).to_contain_text("What it never got is sent")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        expect(page.get_by_role("status").first).to_contain_text("No more is sent again")
+        while replays.work_slice():
+            pass
+        page.reload()
+        expect(page.locator("#replay")).to_contain_text("Sending again was stopped")
+    deliver()
+    assert carts.receiver.deliveries == []
 
 
 def test_no_page_of_outbound_events_has_a_fault_that_axe_finds(

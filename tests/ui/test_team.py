@@ -60,7 +60,8 @@ def test_the_last_admin_stays_one_and_the_page_says_why(admin: Client) -> None:
 
 def test_a_setting_that_is_wrong_is_named_and_nothing_is_saved(admin: Client) -> None:
     given = {"name": "", "time_zone": "Europe/Paris", "phone_region": "FR", "event_retention_days": "1",
-             "log_retention_days": "365", "guard_share": "20", "guard_minimum": "50"}  # fmt: skip
+             "log_retention_days": "365", "delivery_retention_days": "90", "guard_share": "20",
+             "guard_minimum": "50"}  # fmt: skip
     answer = admin.post("/settings/", given)
     assert answer.status_code == 422
     page = read(answer)

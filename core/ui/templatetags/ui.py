@@ -93,6 +93,12 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def milliseconds(seconds: float) -> str:
+    """0.0123 -> 12 ms; 1.5 -> 1.5 s."""
+    return f"{seconds * 1000:.0f}{wording.NBSP}ms" if seconds < 1 else f"{seconds:.1f}{wording.NBSP}s"
+
+
+@register.filter
 def ago(at: datetime | None) -> SafeString:
     """A <time> with relative text and the full time in its title."""
     if at is None:

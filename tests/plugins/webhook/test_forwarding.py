@@ -260,6 +260,52 @@ def test_a_batch_ends_in_time_also_when_every_answer_is_slow(
     assert [outcome.after for outcome in outcomes[1:]] == [1.0, 1.0]
 
 
+# ---------------------------------------------------------------- several at once
+
+
+def forward_at_once(receiver: Receiver, profiles: str, *, calls: int = 3) -> list[Outcome]:
+    with connect(receiver.url, timeout=5) as app:
+        app.calls_at_once = calls
+        return list(app.forward([event(number, profile=name) for number, name in enumerate(profiles)]))
+
+
+def test_several_people_are_served_at_once_and_each_in_their_order(receiver: Receiver) -> None:
+    receiver.always = be_slow(0.02)
+    people = "abcdefgh" * 8
+    assert kinds(forward_at_once(receiver, people)) == "c" * 64
+    assert receiver.most_at_once == 3
+    assert len({each.connection for each in receiver.deliveries}) <= 3
+    numbers = [int(each.id.removeprefix("event-")) for each in receiver.deliveries]
+    assert sorted(numbers) == list(range(64))
+    for place in range(8):
+        own = [number for number in numbers if number % 8 == place]
+        assert own == sorted(own)
+
+
+def test_one_person_s_events_never_go_at_once(receiver: Receiver) -> None:
+    receiver.always = be_slow(0.01)
+    assert kinds(forward_at_once(receiver, "a" * 12, calls=8)) == "c" * 12
+    assert receiver.most_at_once == 1
+
+
+def test_a_receiver_that_is_down_is_asked_once_however_many_may_go_at_once(receiver: Receiver) -> None:
+    receiver.always = answer(503)
+    outcomes = forward_at_once(receiver, "abcdefgh", calls=8)
+    assert kinds(outcomes) == "t" * 8
+    assert len(receiver.deliveries) == 1
+    assert outcomes[0].after is None
+    assert all(outcome.after is not None for outcome in outcomes[1:])
+
+
+def test_once_one_is_told_to_pause_no_further_call_begins(receiver: Receiver) -> None:
+    receiver.expect(answer(200))
+    receiver.always = answer(429, headers={"Retry-After": "9"})
+    outcomes = forward_at_once(receiver, "abcdefghijklmnop", calls=3)
+    assert kinds(outcomes) == "c" + "t" * 15
+    assert len(receiver.deliveries) <= 1 + 3, "only what was under way"
+    assert {outcome.after for outcome in outcomes[1:]} == {9}
+
+
 # ---------------------------------------------------------------- options
 
 

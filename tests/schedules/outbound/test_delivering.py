@@ -13,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from apps_connectors.models import App
 from core.accounts import project
 from core.accounts.actors import SYSTEM
 from core.accounts.models import AuditEntry, Project
@@ -22,6 +23,7 @@ from groups import groups_store
 from plugins.contracts import ACCEPTED, Halt, OutboundItem, Outcome, OutcomeKind, Reject, Retry
 from profiles.models import Profile
 from schedules.outbound import deliveries, delivering, owing, subscriptions
+from schedules.outbound.bodies import load_plan
 from schedules.outbound.models import OutboundCursor, OutboundDelivery, Subscription
 from tests.pipeline.people import event, take
 from tests.schedules.outbound.world import (
@@ -118,7 +120,7 @@ def test_a_retried_event_holds_back_the_later_ones_of_its_profile_and_nobody_els
     assert world.box.numbers() == [2, 4, 1, 3, 5]
     first = OutboundDelivery.objects.order_by("event_id").first()
     assert first is not None
-    assert (first.attempts, [entry["text"] for entry in first.log]) == (2, ["Try later."])
+    assert (first.attempts, [entry["text"] for entry in first.log]) == (2, ["Try later.", ""])
 
 
 def test_a_rejected_event_holds_nobody_back_and_says_why(world: World) -> None:
@@ -367,3 +369,12 @@ def test_a_thousand_events_cost_a_handful_of_statements(world: World, monkeypatc
     assert len(captured) <= 30 * (calls + 1)
     times = Counter(query["sql"][:80] for query in captured.captured_queries)
     assert max(times.values()) <= 5 * (calls + 1), times.most_common(3)
+
+
+@pytest.mark.parametrize(("calls", "subscribed", "share"), [(1, 1, 1), (4, 1, 3), (4, 2, 1), (9, 2, 4), (4, 9, 1)])
+def test_the_subscriptions_of_an_app_share_its_calls_and_leave_one(
+    world: World, calls: int, subscribed: int, share: int
+) -> None:
+    App.objects.update(parallel_calls=calls)
+    made = [world.subscribe(f"carts {number}") for number in range(subscribed)]
+    assert delivering._share_of_calls(load_plan(made[0])) == share

@@ -45,7 +45,7 @@ def make_export(world: World) -> Schedule:
 
 def test_a_form_makes_what_was_chosen(world: World, editor: Client) -> None:
     given = {
-        "match": "key",
+        "which": "key",
         "key": " cart_abandoned_at ",
         "type": "left over from before",
         "whom": "groups",
@@ -65,7 +65,7 @@ def test_following_an_export_leaves_its_groups_and_properties_to_it(world: World
     export = make_export(world)
     given = {
         "name": "As the newsletter",
-        "match": "every",
+        "which": "every",
         "whom": "follow",
         "follows": str(export.pk),
         "groups": [str(world.groups["lapsed"].pk)],
@@ -81,13 +81,13 @@ def test_following_an_export_leaves_its_groups_and_properties_to_it(world: World
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"match": "type", "whom": "everyone"}, "Name the type of the events"),
-        ({"match": "key", "whom": "everyone"}, "Name the key that the events have"),
-        ({"match": "every", "whom": "groups"}, "Choose at least one group"),
-        ({"match": "every", "whom": "follow"}, "Choose the export to follow"),
-        ({"match": "every", "whom": "everyone", "name": "Carts"}, "Already in use"),
-        ({"match": "sometimes", "whom": "everyone"}, "Select a valid choice"),
-        ({"match": "every", "whom": "everyone", "groups": ["no number"]}, "Select a valid choice"),
+        ({"which": "type", "whom": "everyone"}, "Name the type of the events"),
+        ({"which": "key", "whom": "everyone"}, "Name the key that the events have"),
+        ({"which": "every", "whom": "groups"}, "Choose at least one group"),
+        ({"which": "every", "whom": "follow"}, "Choose the export to follow"),
+        ({"which": "every", "whom": "everyone", "name": "Carts"}, "Already in use"),
+        ({"which": "sometimes", "whom": "everyone"}, "Select a valid choice"),
+        ({"which": "every", "whom": "everyone", "groups": ["no number"]}, "Select a valid choice"),
         ({}, "is needed."),
     ],
 )
@@ -108,18 +108,64 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(
 
 def test_an_edit_keeps_the_order_of_properties_and_the_plugins_options(world: World, editor: Client) -> None:
     made = world.subscribe("carts", properties=("first_name", "email"), options={"list_id": "a1"})
-    page = read(editor.get(f"{HOME}{made.pk}/edit/"))
+    page = read(editor.get(f"{HOME}{made.pk}/edit/")).partition('id="along"')[2]
     assert page.index('value="first_name"') < page.index('value="email"')
-    given = {"name": "carts", "match": "every", "whom": "everyone", "properties": ["first_name", "email", "user_id"]}
+    given = {"name": "carts", "which": "every", "whom": "everyone", "properties": ["first_name", "email", "user_id"]}
     editor.post(f"{HOME}{made.pk}/edit/", given)
     changed = subscriptions.read_data(Subscription.objects.get())
     assert changed.properties == ("first_name", "email", "user_id")
     assert changed.options == {"list_id": "a1"}
 
 
+def test_conditions_are_made_shown_and_mended_beside_their_place(world: World, editor: Client) -> None:
+    given = {
+        "which": "every",
+        "whom": "everyone",
+        "conditions": "1",
+        "key-where-0": "total",
+        "type-where-0": "number",
+        "operator-where-0": "greater_than",
+        "value-where-0": "ten",
+        "match": "any",
+        "parts": "rule,rule",
+        "property-0": "first_name",
+        "operator-0": "exists",
+        "property-1": "group:",
+        "group-1": str(world.groups["usa"].pk),
+        "operator-1": "not_in",
+    }
+    refused = editor.post(f"{HOME}new/{world.app.pk}/", given)
+    assert refused.status_code == 422
+    assert "“ten” is not a number" in read(refused)
+    assert 'id="wrong-where-0"' in read(refused)
+    assert not Subscription.objects.exists()
+    page = read(editor.post(f"{HOME}new/{world.app.pk}/", {**given, "value-where-0": "10"}, follow=True))
+    assert "Its total is greater than 10." in page
+    assert "It is about people whose First name exists or who are not in usa." in page
+    made = subscriptions.read_data(Subscription.objects.get())
+    assert made.where == ({"key": "total", "type": "number", "operator": "greater_than", "value": 10},)
+    usa = {"group": world.groups["usa"].pk, "operator": "not_in"}
+    assert made.people == {"match": "any", "rules": [{"property": "first_name", "operator": "exists"}, usa]}
+    edit = read(editor.get(f"{HOME}{Subscription.objects.get().pk}/edit/"))
+    assert 'name="key-where-0" id="key-where-0" value="total"' in edit
+    assert 'name="parts" value="rule,rule"' in edit
+
+
+def test_a_button_of_the_builder_changes_what_is_shown_and_saves_nothing(world: World, editor: Client) -> None:
+    given = {"which": "key", "key": "number", "whom": "everyone", "properties": ["email"], "do": "where"}
+    response = editor.post(f"{HOME}new/{world.app.pk}/", given, headers={"HX-Request": "true"})
+    page = read(response)
+    assert response.status_code == 200
+    assert response.headers["HX-Trigger-After-Settle"] == "reshaped"
+    assert 'name="conditions" value="1"' in page
+    assert 'role="alert"' not in page
+    assert 'value="number"' in page
+    assert not Subscription.objects.exists()
+
+
 def test_the_preview_shows_the_exact_json_and_saves_nothing(world: World, editor: Client) -> None:
     carts(3, 7)
-    given = {"match": "key", "key": "number", "whom": "everyone", "properties": ["user_id"], "preview": "1"}
+    given = {"which": "key", "key": "number", "whom": "everyone", "properties": ["user_id"], "preview": "1"}
     response = editor.post(f"{HOME}new/{world.app.pk}/", given, headers={"HX-Request": "true"})
     page = read(response)
     assert "<h1" not in page
