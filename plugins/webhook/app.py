@@ -66,7 +66,7 @@ class WebhookApp(App, TestsConnection):
     def __init__(self, options: Mapping[str, Any]) -> None:
         super().__init__(options)
         self._line: Line | None = None
-        self._spare: list[Line] = []  # further lines that nobody uses just now
+        self._spare: list[Line] = []  # the lines that no thread uses just now
 
     def test(self) -> TestResult:
         """Asks for the address by HEAD, which no receiver takes for anything that was sent."""
@@ -85,16 +85,16 @@ class WebhookApp(App, TestsConnection):
         return TestResult(ok=True, message=f"{host} answers. Send something to see whether it takes it.")
 
     def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-        while self._spare:
-            self._spare.pop().close()
+        lines, self._spare, self._line = self._spare, [], None
+        for line in lines:
+            line.close()
 
     def connect(self) -> Line:
         """The line to the receiver. Raises `Halt` with what to change in the App's options."""
         if self._line is None:
             receiver = read_receiver(self.options)
             self._line = Line(receiver, private_hosts_allowed=self.private_hosts_allowed)
+            self._spare.append(self._line)
         return self._line
 
     @property
