@@ -40,6 +40,7 @@ class Shelf:
     rows: Rows = field(default_factory=dict)
     calls: list[list[ProfileExport]] = field(default_factory=list)
     finished: int = 0
+    backfills: list[bool] = field(default_factory=list)  # of each call, whether it was said to be one
     answer: Callable[[ProfileExport], Outcome] = lambda item: ACCEPTED
     after: Callable[[], None] = lambda: None
 
@@ -59,6 +60,7 @@ class Memory(App, ExportsProfiles):
     def export(self, target: Target, batch: Sequence[ProfileExport]) -> Sequence[Outcome]:
         shelf = self.shelves[target.options["table"]]
         shelf.calls.append(list(batch))
+        shelf.backfills.append(target.is_backfill)
         outcomes = []
         for item in batch:
             outcome = shelf.answer(item)

@@ -109,7 +109,22 @@ def test_everything_is_compared_and_sent_anew_and_told_as_a_backfill(world: Worl
     shelf().rows.clear()
     run = send_again(schedule, everything=True)
     assert set(shelf().rows) == {"alice@example.com", "bob@example.com", "charlie@example.com"}
+    assert set(shelf().backfills) == {True}
     assert run.counters["sent"] == 3
+
+
+def test_only_what_is_sent_to_everyone_is_a_backfill(world: World) -> None:
+    (alice,) = world.people(ALICE)
+    schedule = world.export()
+    shelf().answer = lambda item: Outcome(OutcomeKind.RETRY, "away")
+    world.people(BOB)
+    export(schedule)
+    shelf().answer = Shelf().answer
+    work(Run.objects.get(), waits=1)
+    assert shelf().backfills == [True, True], "also when the destination was away at first"
+    world.change(alice, first_name="Alicia")
+    export(schedule)
+    assert shelf().backfills == [True, True, False]
 
 
 def test_many_people_go_in_slices_and_a_dead_worker_loses_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
