@@ -57,7 +57,7 @@ def renew(invitation_id: int, *, actor: Actor) -> tuple[Invitation, str]:
         before, token = _seen(invitation), _make_token()
         invitation.token_hash, invitation.expires_at = _hash(token), timezone.now() + LIFETIME
         invitation.save(update_fields=["token_hash", "expires_at"])
-        audit.record("invitation.send_again", invitation, before=before, after=_seen(invitation), actor=actor)
+        audit.record("invitation.renew", invitation, before=before, after=_seen(invitation), actor=actor)
     return invitation, token
 
 

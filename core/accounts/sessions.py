@@ -45,14 +45,15 @@ class SessionStore(DatabaseSessions):
 def note_use(session: SessionBase, *, address: str, agent: str) -> None:
     """Write down where and when a session of someone is used, once in five minutes or when the address is another."""
     use, now = session.get(_USE) or {}, timezone.now()
+    address, agent = _storable(address, most=45), _storable(agent, most=300)
     seen_at = _read_time(use.get("seen_at"))
-    if seen_at is not None and now - seen_at < USE_IS_NOTED_EVERY and use.get("address") == address[:45]:
+    if seen_at is not None and now - seen_at < USE_IS_NOTED_EVERY and use.get("address") == address:
         return
     session[_USE] = {
         "started_at": use.get("started_at") or now.isoformat(),
         "seen_at": now.isoformat(),
-        "address": address[:45],
-        "agent": agent[:300],
+        "address": address,
+        "agent": agent,
     }
 
 
@@ -80,6 +81,10 @@ def end_all(person_id: int, *, but: str | None = None) -> int:
 def forget_expired() -> None:
     """Remove what lets nobody in any more."""
     SessionStore.clear_expired()
+
+
+def _storable(text: str, *, most: int) -> str:
+    return "".join(character for character in text[:most] if character.isprintable())
 
 
 def _read_time(text: str | None) -> datetime | None:
