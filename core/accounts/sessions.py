@@ -14,10 +14,13 @@ from typing import Any
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessions
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from core.accounts.models import Session
+from core.accounts import audit
+from core.accounts.actors import Actor
+from core.accounts.models import Session, User
 
 USE_IS_NOTED_EVERY = timedelta(minutes=5)
 NEEDS_SECOND_FACTOR = "needs_second_factor"  # in the data of whoever has to set one up before anything else
@@ -67,20 +70,32 @@ def name_of(session_key: str | None) -> str:
     return sha256((session_key or "").encode()).hexdigest()[:16]
 
 
-def end(person_id: int, name: str) -> bool:
-    """End one of someone's sessions; whether there was one of this name."""
-    keys = [each.session_key for each in list_of(person_id) if name_of(each.session_key) == name]
-    return bool(Session.objects.filter(pk__in=keys).delete()[0])
+def end(user: User, name: str, *, actor: Actor) -> int:
+    """End one of someone's sessions; how many had this name: one, or none when it had ended already."""
+    return _end(user, [each for each in list_of(user.pk) if name_of(each.session_key) == name], actor=actor)
 
 
-def end_all(person_id: int, *, but: str | None = None) -> int:
-    """End all of someone's sessions, but for the one with this key; how many."""
-    return Session.objects.filter(person_id=person_id).exclude(pk=but or "").delete()[0]
+def end_others(user: User, session_key: str | None, *, actor: Actor) -> int:
+    """End all of someone's sessions but the one with this key; how many."""
+    return _end(user, [each for each in list_of(user.pk) if each.session_key != session_key], actor=actor)
+
+
+def end_all(person_id: int) -> None:
+    """End all of someone's sessions, in the caller's transaction, which writes down why."""
+    Session.objects.filter(person_id=person_id).delete()
 
 
 def forget_expired() -> None:
     """Remove what lets nobody in any more."""
     SessionStore.clear_expired()
+
+
+def _end(user: User, found: list[Session], *, actor: Actor) -> int:
+    with transaction.atomic():
+        count = Session.objects.filter(pk__in=[each.pk for each in found]).delete()[0]
+        if count:
+            audit.record("person.end_sessions", user, before={"sessions": [each.agent for each in found]}, actor=actor)
+    return count
 
 
 def _storable(text: str, *, most: int) -> str:

@@ -17,13 +17,15 @@ from hashlib import sha256
 
 import pyotp
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from core.accounts import audit
+from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.accounts.models import RecoveryCode, TwoFactor, User
+from core.accounts.sessions import NEEDS_SECOND_FACTOR
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.lib.secrets import UnreadableSecrets, decrypt, encrypt, rotate
 
@@ -32,12 +34,18 @@ MOST_FAILURES = 10
 WINDOW = timedelta(minutes=15)
 _STEPS_ASIDE = 1  # clocks may differ by this many steps of half a minute
 _BYTES_OF_A_RECOVERY_CODE = 10
-_CODE = re.compile(r"\d{6}")
+_CODE = re.compile(r"[0-9]{6}")
+_LONGEST_PROJECT = 40  # characters: more is cut off by apps, and would not fit into a QR code
 
 
 def is_on(person_id: int) -> bool:
     """Whether this person needs a code to sign in."""
     return TwoFactor.objects.filter(person_id=person_id, confirmed_at__isnull=False).exists()
+
+
+def is_owed(session: SessionBase) -> bool:
+    """Whether whose session this is has to set one up before anything else, and the team still wants it."""
+    return bool(session.get(NEEDS_SECOND_FACTOR)) and project.current().two_factor_required
 
 
 def begin(person_id: int) -> None:
@@ -59,9 +67,9 @@ def secret_to_scan(person_id: int) -> str:
         return ""
 
 
-def name_for_app(secret: str, *, email: str, project: str) -> str:
+def name_for_app(secret: str, *, email: str, issuer: str) -> str:
     """What stands in the QR code: the secret, and how the app is to call it."""
-    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=project)
+    return pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=issuer[:_LONGEST_PROJECT])
 
 
 def confirm(person_id: int, code: str, *, actor: Actor) -> list[str]:
@@ -156,9 +164,9 @@ def _take(factor: TwoFactor, code: str) -> bool:
         raise Refused(
             "The key that opens your second factor is missing here. Use a recovery code, or have an admin turn it off."
         ) from None
-    given, now = re.sub(r"\s", "", code), int(time.time()) // app.interval
+    given, now = re.sub(r"\s", "", code).encode(), int(time.time()) // app.interval
     steps = range(max(factor.last_step + 1, now - _STEPS_ASIDE), now + _STEPS_ASIDE + 1)
-    taken = next((step for step in steps if hmac.compare_digest(app.generate_otp(step), given)), None)
+    taken = next((step for step in steps if hmac.compare_digest(app.generate_otp(step).encode(), given)), None)
     _note(factor, is_right=taken is not None, step=taken)
     return taken is not None
 

@@ -99,7 +99,8 @@ def end_session(request: HttpRequest) -> HttpResponse:
     if name == sessions.name_of(request.session.session_key):
         logout(request)
         return redirect("accounts:login")
-    ended = sessions.end(actor_of(request).id or 0, name)
+    user = get_object_or_404(User, pk=request.user.pk)
+    ended = sessions.end(user, name, actor=actor_of(request))
     message = "That session has ended." if ended else "That session had ended already."
     return told(request, message, to=reverse("account"))
 
@@ -108,7 +109,8 @@ def end_session(request: HttpRequest) -> HttpResponse:
 @role_required(Role.VIEWER)
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign all of one's own browsers out but this one."""
-    count = sessions.end_all(actor_of(request).id or 0, but=request.session.session_key)
+    user = get_object_or_404(User, pk=request.user.pk)
+    count = sessions.end_others(user, request.session.session_key, actor=actor_of(request))
     message = f"{plural(count, 'session')} ended. You are signed in here alone."
     return told(request, message, to=reverse("account"))
 

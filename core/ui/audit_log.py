@@ -57,6 +57,7 @@ _DID = {
     "make_reset_link": "made a link for a new password of",
     "two_factor_on": "turned two-factor sign-in on for",
     "two_factor_off": "turned two-factor sign-in off for",
+    "end_sessions": "ended sessions of",
     "use_recovery_code": "used a recovery code of",
     "renew_recovery_codes": "made new recovery codes for",
     "merge": "merged",

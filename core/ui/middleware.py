@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.defaults import page_not_found
 
-from core.accounts import project, sessions
+from core.accounts import project, sessions, two_factor
 from core.lib.errors import NotFound
 from core.ui.attempts import find_address
-from core.ui.signin import leads_elsewhere
 
 
 class SessionUse:
@@ -46,8 +46,7 @@ class SecondFactorFirst:
         is_open = not getattr(view, "login_required", True)
         if is_open or match is None or match.namespace == "two_factor" or match.view_name == "accounts:logout":
             return None
-        elsewhere = leads_elsewhere(request)
-        return HttpResponseRedirect(elsewhere) if elsewhere else None
+        return redirect("two_factor:show") if two_factor.is_owed(request.session) else None
 
 
 class ViewersTimeZone:

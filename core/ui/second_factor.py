@@ -68,7 +68,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "is_required": project.current().two_factor_required,
         "codes_left": two_factor.codes_left(user.pk),
         "secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
-        "picture": draw(two_factor.name_for_app(secret, email=user.email, project=project.current().name))
+        "picture": draw(two_factor.name_for_app(secret, email=user.email, issuer=project.current().name))
         if secret
         else "",
     }
@@ -125,7 +125,9 @@ def turn_off(request: HttpRequest) -> HttpResponse:
 def draw(text: str) -> SafeString:
     """A QR code as SVG, dark on light in both themes, since not every camera reads the other way round."""
     code = segno.make(text, error="m", micro=False)
-    drawn = code.svg_inline(svgclass="qr", lineclass=None, omitsize=True, border=3, dark="#000", light="#fff")
+    drawn = code.svg_inline(
+        title="QR code of the key", svgclass="qr", lineclass=None, omitsize=True, border=3, dark="#000", light="#fff"
+    )
     return mark_safe(drawn)  # noqa: S308  the package's own drawing
 
 

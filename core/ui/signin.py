@@ -20,7 +20,6 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, resolve_url
-from django.urls import reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -152,13 +151,6 @@ def begin_session(request: HttpRequest, user: Any) -> None:
     auth.login(request, user)
     if project.current().two_factor_required and not two_factor.is_on(user.pk):
         request.session[NEEDS_SECOND_FACTOR] = True
-
-
-def leads_elsewhere(request: HttpRequest) -> str:
-    """Where a page of someone who has to set up a second factor leads to instead; "" for everyone else."""
-    if request.session.session_key and request.session.get(NEEDS_SECOND_FACTOR):
-        return reverse("two_factor:show")
-    return ""
 
 
 def _find_waiting(request: HttpRequest) -> tuple[User | None, dict[str, Any]]:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from core.accounts import people, sessions
 from core.accounts.actors import SYSTEM
-from core.accounts.models import Session, User
+from core.accounts.models import AuditEntry, Session, User
 from core.ui.browsers import name_browser
 from grouparoo.tasks import keep_house
 from tests.accounts.factories import make_alice, make_bob, make_charlie, make_key
@@ -94,6 +94,8 @@ def test_ending_all_others_leaves_this_one_and_everyone_elses() -> None:
     of_bob = sign_in(bob)
     answer = client.post("/account/sessions/end-others/", follow=True)
     assert "2\u00a0sessions ended" in answer.content.decode()
+    entry = AuditEntry.objects.get(action="person.end_sessions")
+    assert (entry.actor_label, entry.subject_id, entry.before) == ("Alice", str(alice.pk), {"sessions": [FIREFOX] * 2})
     assert [get_user(each).is_anonymous for each in (client, *others, of_bob)] == [False, True, True, False]
 
 

@@ -59,6 +59,16 @@ def test_once_it_is_on_the_secret_is_shown_no_more_and_cannot_be_replaced() -> N
     assert secret not in TwoFactor.objects.get().secret
 
 
+@pytest.mark.parametrize("code", ["", "１２３４５６", "📱📱📱📱📱📱", "12 34", "0" * 40])
+def test_whatever_is_typed_is_a_wrong_code_and_nothing_worse(code: str) -> None:
+    alice = make_alice()
+    two_factor.begin(alice.pk)
+    with pytest.raises(InvalidInput):
+        two_factor.confirm(alice.pk, code, actor=SYSTEM)
+    set_up(alice)
+    assert not two_factor.check(alice.pk, code)
+
+
 @time_machine.travel(NOON + 4 * STEP, tick=False)
 def test_a_code_lets_in_once_and_none_before_it() -> None:
     alice = make_alice()

@@ -289,6 +289,27 @@ def test_where_the_team_wants_it_people_set_it_up_at_their_next_sign_in(client: 
     assert client.post("/sign-out/").status_code == 302
 
 
+def test_once_the_team_no_longer_wants_it_nobody_has_to_set_it_up(client: Client) -> None:
+    project.update({"two_factor_required": True}, actor=SYSTEM)
+    project.forget()
+    make_bob()
+    enter_password(client)
+    assert client.get("/")["Location"] == "/account/two-factor/"
+    project.update({"two_factor_required": False}, actor=SYSTEM)
+    project.forget()
+    assert client.get("/").status_code == 200
+    assert client.get("/api/v1/groups/").status_code == 200
+
+
+def test_a_very_long_project_name_still_fits_into_the_picture(client: Client) -> None:
+    project.update({"name": "🧵" * 200}, actor=SYSTEM)
+    project.forget()
+    bob = make_bob()
+    client.force_login(bob)
+    client.post("/account/two-factor/begin/")
+    assert 'class="qr"' in client.get("/account/two-factor/").content.decode()
+
+
 def test_whoever_joins_where_the_team_wants_it_sets_it_up_first(client: Client) -> None:
     project.update({"two_factor_required": True}, actor=SYSTEM)
     project.forget()
