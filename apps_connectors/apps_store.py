@@ -18,7 +18,7 @@ from django.utils import timezone
 from apps_connectors import connections
 from apps_connectors.models import App
 from apps_connectors.options import check_options, mask
-from core.accounts import audit
+from core.accounts import audit, two_factor
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.lib.secrets import UnreadableSecrets, decrypt, encrypt, rotate
@@ -129,13 +129,17 @@ def rotate_with(rotation: Callable[[], None]) -> None:
 
 
 def rotate_secrets(*, actor: Actor) -> int:
-    """Encrypt every App's secrets with the newest key; how many Apps have some. Raises UnreadableSecrets."""
+    """Encrypt every App's secrets, and those of people, with the newest key; how many Apps have some.
+
+    Raises UnreadableSecrets.
+    """
     with transaction.atomic():
         apps = list(App.objects.select_for_update(no_key=True).exclude(secrets="").order_by("pk"))
         for app in apps:
             app.secrets = rotate(app.secrets, settings.GROUPAROO_SECRET_KEYS)
             audit.record("app.rotate_secrets", app, actor=actor)
         App.objects.bulk_update(apps, ["secrets"])
+        two_factor.rotate_secrets()
         for rotation in _rotations:
             rotation()
     return len(apps)

@@ -22,8 +22,9 @@ _NAMES = {"levelname": "level", "name": "logger", "processName": "process"}
 _requests = logging.getLogger("grouparoo.requests")
 
 
-# Addresses that are secrets themselves: those of webhooks, and what a browser's client asks with its write key.
-_SECRET_PATHS = re.compile(r"(/hooks/\d+/|/v1/projects/)[^/?\s]+")
+# Addresses that are secrets themselves: those of webhooks, what a browser's client asks with its write key,
+# invitations, and links for a new password.
+_SECRET_PATHS = re.compile(r"(/hooks/\d+/|/v1/projects/|/invitation/|/new-password/[^/?\s]+/)[^/?\s]+")
 
 
 def _masked(text: str) -> str:

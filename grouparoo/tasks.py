@@ -7,7 +7,7 @@ from datetime import timedelta
 from celery import shared_task
 from django.utils import timezone
 
-from core.accounts import project
+from core.accounts import project, resets, sessions
 from core.accounts.actors import SYSTEM
 from core.work import leases, partitions
 from core.work.wake import wake
@@ -29,6 +29,7 @@ WORK = {
     "rehydrate": "rehydrate",
     "relink": "relink",
     project.ZONE_WORK: "time_zone",
+    resets.WORK: "password_resets",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
 
@@ -45,7 +46,7 @@ def sweep() -> None:
 
 @shared_task(name="grouparoo.keep_house")
 def keep_house() -> None:
-    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys."""
+    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys and sessions."""
     now = timezone.now()
     partitions.ensure(now)
     settings = project.current()
@@ -58,3 +59,4 @@ def keep_house() -> None:
     hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
     deliveries.forget(older_than=timedelta(days=settings.delivery_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
+    sessions.forget_expired()

@@ -27,6 +27,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "relink": ("pipeline.relink", "default"),
     "boundaries": ("groups.sweep_boundaries", "groups"),
     "time_zone": ("groups.follow_time_zone", "groups"),
+    "password_resets": ("accounts.send_password_resets", "outbound"),
 }
 
 # task -> (seconds, queue)

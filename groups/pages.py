@@ -69,7 +69,7 @@ def with_sizes(groups: Sequence[Group], *, counted: Mapping[str, Count] | None =
     """Sizes of all these groups with three statements, whatever their number; with one when they are `counted`."""
     if not groups:
         return []
-    today = timezone.localdate()
+    today = timezone.localdate(timezone=project.current().time_zone)  # sizes are written down by its days
     ids = [group.pk for group in groups]
     sizes: dict[int, list[tuple[date, int]]] = {}
     history = GroupSize.objects.filter(group_id__in=ids, day__gte=today - timedelta(days=DAYS), day__lt=today)

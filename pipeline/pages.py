@@ -151,7 +151,7 @@ def moments_of_changes(
 
 
 def by_day(moments: Sequence[Moment]) -> list[Day]:
-    """Moments in their order, under the day they fell on in the project's time zone."""
+    """Moments in their order, under the day they fell on in the viewer's time zone."""
     days: list[Day] = []
     for moment in moments:
         day = timezone.localtime(moment.at).date()

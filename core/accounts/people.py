@@ -9,15 +9,16 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
-from core.accounts import audit
+from core.accounts import audit, sessions
 from core.accounts.actors import Actor
 from core.accounts.models import Role, User
+from core.accounts.project import read_zone
 from core.lib.errors import InvalidInput, NotFound, Refused
 
 
 def create_user(email: str, *, name: str = "", password: str, role: str, actor: Actor) -> User:
     """Someone new. Raises InvalidInput for an address in use, an unknown role or a weak password."""
-    user = User(email=_read_email(email), name=name.strip()[:200], role=_read_role(role))
+    user = User(email=read_email(email), name=name.strip()[:200], role=read_role(role))
     _set_password(user, password)
     try:
         with transaction.atomic():
@@ -31,7 +32,7 @@ def create_user(email: str, *, name: str = "", password: str, role: str, actor: 
 
 def set_role(user_id: int, role: str, *, actor: Actor) -> User:
     """Give someone another role. Refused for the last admin."""
-    return _change(user_id, {"role": _read_role(role)}, actor=actor)
+    return _change(user_id, {"role": read_role(role)}, actor=actor)
 
 
 def set_active(user_id: int, active: bool, *, actor: Actor) -> User:
@@ -45,11 +46,12 @@ def rename(user_id: int, name: str, *, actor: Actor) -> User:
 
 
 def set_password(user_id: int, password: str, *, actor: Actor) -> User:
-    """Change a password, which ends the person's other sessions. Raises InvalidInput for a weak one."""
+    """Change a password, which ends the person's sessions. Raises InvalidInput for a weak one."""
     with transaction.atomic():
         user = _lock(user_id)
         _set_password(user, password)
         user.save(update_fields=["password"])
+        sessions.end_all(user.pk)
         audit.record("person.set_password", user, actor=actor)
     return user
 
@@ -60,6 +62,7 @@ def change_user(
     name: str | None = None,
     role: str | None = None,
     is_active: bool | None = None,
+    time_zone: str | None = None,
     password: str | None = None,
     actor: Actor,
 ) -> User:
@@ -69,9 +72,11 @@ def change_user(
         if name is not None:
             values["name"] = name.strip()[:200]
         if role is not None:
-            values["role"] = _read_role(role)
+            values["role"] = read_role(role)
         if is_active is not None:
             values["is_active"] = is_active
+        if time_zone is not None:
+            values["time_zone"] = _read_zone(time_zone)
         if password is not None:
             set_password(user_id, password, actor=actor)
         return _change(user_id, values, actor=actor)
@@ -92,6 +97,8 @@ def _change(user_id: int, values: dict[str, Any], *, actor: Actor) -> User:
         if _seen(user) != before:
             user.save(update_fields=list(values))
             audit.record("person.update", user, before=before, after=_seen(user), actor=actor)
+            if not user.is_active:
+                sessions.end_all(user.pk)
     return user
 
 
@@ -103,10 +110,11 @@ def _lock(user_id: int) -> User:
 
 
 def _seen(user: User) -> dict[str, Any]:
-    return {"email": user.email, "name": user.name, "role": user.role, "is_active": user.is_active}
+    return {field: getattr(user, field) for field in ("email", "name", "role", "is_active", "time_zone")}
 
 
-def _read_email(text: str) -> str:
+def read_email(text: str) -> str:
+    """An address as it is kept. Raises InvalidInput."""
     email = text.strip().lower()
     try:
         validate_email(email)
@@ -116,11 +124,20 @@ def _read_email(text: str) -> str:
     return email
 
 
-def _read_role(role: str) -> Role:
+def read_role(role: str) -> Role:
+    """Raises InvalidInput for a role that there is not."""
     if role not in Role.values:
         message = f"There is no role “{role}”. Choose one of: {', '.join(Role.values)}."
         raise InvalidInput(message, {"role": message})
     return Role(role)
+
+
+def _read_zone(name: str) -> str:
+    """A time zone's name, or "" for the project's."""
+    try:
+        return read_zone(name) if name else ""
+    except ValueError as error:
+        raise InvalidInput(str(error), {"time_zone": str(error)}) from None
 
 
 def _set_password(user: User, password: str) -> None:

@@ -50,6 +50,7 @@ class ProjectSettings:
     delivery_retention_days: int
     guard_share: float
     guard_minimum: int
+    two_factor_required: bool
     sending_stopped: bool
     sending_stopped_reason: str
 
@@ -171,6 +172,7 @@ def _freeze(project: Project) -> ProjectSettings:
         delivery_retention_days=project.delivery_retention_days,
         guard_share=project.guard_share,
         guard_minimum=project.guard_minimum,
+        two_factor_required=project.two_factor_required,
         sending_stopped=project.sending_stopped,
         sending_stopped_reason=project.sending_stopped_reason,
     )
@@ -183,7 +185,8 @@ def _read_name(value: Any) -> str:
     return name
 
 
-def _read_zone(value: Any) -> str:
+def read_zone(value: Any) -> str:
+    """The name of a time zone. Raises ValueError."""
     if value not in available_timezones():
         raise ValueError(f"“{value}” is not a time zone. Write one such as Europe/Berlin.")
     return str(value)
@@ -232,7 +235,7 @@ def _whole_number(least: int, what: str) -> Callable[[Any], int]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _read_name,
-    "time_zone": _read_zone,
+    "time_zone": read_zone,
     "phone_region": _read_region,
     "blocked_values": _read_values,
     "identity_limit": _whole_number(1, "The number of anonymous ids that one person may have"),
@@ -242,6 +245,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "delivery_retention_days": _whole_number(1, "The number of days that deliveries of outbound events are kept"),
     "guard_share": _read_share,
     "guard_minimum": _whole_number(1, "The guard's minimum"),
+    "two_factor_required": _read_flag,
     "sending_stopped": _read_flag,
     "sending_stopped_reason": lambda value: str(value)[:300],
 }

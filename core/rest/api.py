@@ -14,7 +14,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core.accounts import keys, people, project
+from core.accounts import keys, people, project, two_factor
 from core.accounts.models import ApiKey, AuditEntry, Project, Role, User
 from core.accounts.permissions import SCOPES, role_required
 from core.lib.errors import NotFound
@@ -35,6 +35,8 @@ class PersonAnswer(serializers.Serializer[User]):
     name = serializers.CharField()
     role = serializers.ChoiceField(Role.choices)
     is_active = serializers.BooleanField()
+    time_zone = serializers.CharField(help_text="In which the pages show times to them; empty: the project's.")
+    has_two_factor = serializers.BooleanField(help_text="Whether a code is asked of them when they sign in.")
     created_at = serializers.DateTimeField()
     last_login = serializers.DateTimeField(allow_null=True)
 
@@ -54,6 +56,7 @@ class PersonChanges(Body):
     name = serializers.CharField(max_length=200, required=False, allow_blank=True)
     role = serializers.ChoiceField(Role.choices, required=False)
     is_active = serializers.BooleanField(required=False)
+    time_zone = serializers.CharField(max_length=64, required=False, allow_blank=True)
     password = serializers.CharField(max_length=1000, required=False, trim_whitespace=False, write_only=True)
 
 
@@ -66,7 +69,7 @@ class People(Endpoint):
     def get(self, request: Request) -> Response:
         """People in the order they came."""
         read_query(request, PageQuery)
-        return answer_page(request, User.objects.all(), ordering="id", show=_show_people)
+        return answer_page(request, User.objects.select_related("two_factor"), ordering="id", show=_show_people)
 
     @operation("create_person", body=NewPerson, answers=PersonAnswer, status=201)
     def post(self, request: Request) -> Response:
@@ -87,10 +90,22 @@ class OnePerson(Endpoint):
 
     @operation("change_person", body=PersonChanges, answers=PersonAnswer)
     def patch(self, request: Request, person_id: int) -> Response:
-        """Change what is given: the name, the role, whether the account is on, the password."""
+        """Change what is given: the name, the role, whether the account is on, the time zone, the password."""
         given = read_body(request, PersonChanges, partial=True)
         user = people.change_user(_find(User, person_id, "person").pk, **given, actor=actor_of(request))
         return Response(PersonAnswer(user).data)
+
+
+class TwoFactor(Endpoint):
+    """The second factor of one person."""
+
+    required_scope = {"DELETE": "team:write"}
+
+    @operation("turn_two_factor_off", status=204)
+    def delete(self, request: Request, person_id: int) -> Response:
+        """Their password alone lets them in, until they set up a new device."""
+        two_factor.turn_off(_find(User, person_id, "person").pk, actor=actor_of(request))
+        return Response(status=204)
 
 
 # ---------------------------------------------------------------- API keys
@@ -179,6 +194,7 @@ class SettingsAnswer(serializers.Serializer[Project]):
     )
     guard_share = serializers.FloatField(help_text="From 0 to 1: the share of changed values at which a pass halts.")
     guard_minimum = serializers.IntegerField()
+    two_factor_required = serializers.BooleanField(help_text="Whether everyone has to sign in with two factors.")
     sending_stopped = serializers.BooleanField(help_text="While it is true no export sends anything.")
     sending_stopped_reason = serializers.CharField(allow_blank=True)
 
@@ -199,6 +215,7 @@ class SettingsChanges(Body):
     delivery_retention_days = serializers.IntegerField(required=False)
     guard_share = serializers.FloatField(required=False)
     guard_minimum = serializers.IntegerField(required=False)
+    two_factor_required = serializers.BooleanField(required=False)
     sending_stopped = serializers.BooleanField(required=False)
     sending_stopped_reason = serializers.CharField(max_length=300, required=False, allow_blank=True)
 

@@ -14,7 +14,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from core.accounts import keys
+from core.accounts import keys, two_factor
 from core.accounts.actors import Actor
 from core.accounts.models import ApiKey, User
 from core.accounts.permissions import has_role, key_allows, role_for
@@ -49,6 +49,13 @@ class KeyAuthentication(BaseAuthentication):
 
 class BrowserAuthentication(SessionAuthentication):
     """The browser's session; whatever changes something has to bring the CSRF token of the page."""
+
+    def authenticate(self, request: Request) -> Any:
+        """(the person, nothing), or None without a session. Raises PermissionDenied where a second factor is owed."""
+        found = super().authenticate(request)
+        if found is not None and two_factor.is_owed(request._request.session):  # noqa: SLF001  DRF's way
+            raise exceptions.PermissionDenied("Set up two-factor sign-in in your account first: your team wants it.")
+        return found
 
     def enforce_csrf(self, request: Request) -> None:
         """Raises PermissionDenied with what to do."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from core.accounts.models import AuditEntry, Role, User
+from core.accounts.models import ApiKey, AuditEntry, Role, User
 from core.accounts.permissions import role_required
 from core.ui.pages import PAGE_SIZE, answer
 
@@ -28,7 +28,9 @@ THINGS = {
     "subscription": "event subscription",
     "profile": "profile",
     "person": "person",
+    "invitation": "invitation",
     "api_key": "API key",
+    "hook": "webhook",
     "project": "settings",
 }
 _DID = {
@@ -49,6 +51,21 @@ _DID = {
     "recalculate": "recalculated",
     "send_again": "sent again from",
     "follow_time": "took note of the dates of",
+    "follow_updates": "took note of the last changes of",
+    "accept": "accepted",
+    "renew": "made a new link for",
+    "make_reset_link": "made a link for a new password of",
+    "two_factor_on": "turned two-factor sign-in on for",
+    "two_factor_off": "turned two-factor sign-in off for",
+    "end_sessions": "ended sessions of",
+    "use_recovery_code": "used a recovery code of",
+    "renew_recovery_codes": "made new recovery codes for",
+    "merge": "merged",
+    "unmerge": "made two again of",
+    "replay": "took again",
+    "test": "sent a test by",
+    "revert": "took back",
+    "discard_plan": "discarded the plan of",
 }
 _LONGEST = 300  # characters of one value
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -78,11 +95,11 @@ class ShownEntry:
 @require_GET
 @role_required(Role.ADMIN)
 def show_log(request: HttpRequest) -> HttpResponse:
-    """Changes, the latest first, of one kind of thing or by one person if asked so."""
-    kind = request.GET.get("kind", "")
-    who = request.GET.get("who", "")
-    before = request.GET.get("before", "")
+    """Changes, the latest first; of one kind of thing, by someone, within some days of the viewer's if asked so."""
+    kind, who, before = (request.GET.get(name, "") for name in ("kind", "who", "before"))
+    since, until = (_read_day(request.GET.get(name, "")) for name in ("since", "until"))
     entries = _filter(AuditEntry.objects.order_by("-pk"), kind=kind, who=who)
+    entries = _within(entries, since=since, until=until)
     if before.isdecimal() and len(before) < 19:
         entries = entries.filter(pk__lt=int(before))
     found = list(entries[: PAGE_SIZE + 1])
@@ -90,11 +107,14 @@ def show_log(request: HttpRequest) -> HttpResponse:
         "entries": [describe(entry) for entry in found[:PAGE_SIZE]],
         "next_before": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
         "is_later_page": bool(before),
-        "is_filtered": bool(kind or who),
+        "is_filtered": bool(kind or who or since or until),
         "kind": kind,
         "who": who,
         "kinds": sorted(THINGS.items(), key=lambda pair: pair[1].lower()),
+        "since": since,
+        "until": until,
         "people": [(f"person:{user.pk}", str(user)) for user in User.objects.order_by("name", "email")],
+        "keys": [(f"api_key:{key.pk}", f"API key {key}") for key in ApiKey.objects.order_by("name", "pk")],
     }
     return answer(request, "accounts/audit_log.html", "accounts/_audit_entries.html", context)
 
@@ -117,22 +137,54 @@ def _filter(entries: QuerySet[AuditEntry], *, kind: str, who: str) -> QuerySet[A
     if kind in THINGS:
         entries = entries.filter(subject_kind=kind)
     actor, _, id_ = who.partition(":")
-    if actor in {"api_key", "system"}:
+    if actor in {"person", "api_key", "system"}:
         entries = entries.filter(actor_kind=actor)
-    elif actor == "person" and id_.isdecimal() and len(id_) < 19:
-        entries = entries.filter(actor_kind="person", actor_id=int(id_))
+        if id_.isdecimal() and len(id_) < 19:
+            entries = entries.filter(actor_id=int(id_))
     return entries
 
 
+def _within(entries: QuerySet[AuditEntry], *, since: date | None, until: date | None) -> QuerySet[AuditEntry]:
+    """From the beginning of one day to the end of another."""
+    if since is not None:
+        entries = entries.filter(at__gte=_midnight(since))
+    if until is not None and until < date.max:
+        entries = entries.filter(at__lt=_midnight(until + timedelta(days=1)))
+    return entries
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _read_day(text: str) -> date | None:
+    """A day of a query string; None for anything else, and for days so far away that they have no midnight."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1900 <= day.year <= 9000 else None
+
+
 def _differences(entry: AuditEntry) -> list[Difference]:
-    before: Mapping[str, Any] = entry.before or _NO_VALUES
-    after: Mapping[str, Any] = entry.after or _NO_VALUES
-    found = []
+    return list(_compare(entry.before or _NO_VALUES, entry.after or _NO_VALUES))
+
+
+def _compare(before: Mapping[str, Any], after: Mapping[str, Any], *, within: str = "") -> Iterator[Difference]:
+    """Field by field; of an object only the fields that differ, of a list only what came and what went."""
     for key in dict.fromkeys([*after, *before]):
-        old, new = _in_words(before.get(key)), _in_words(after.get(key))
-        if old is not None or new is not None:
-            found.append(Difference(key.replace("_", " ").capitalize(), old, new))
-    return found
+        old, new = before.get(key), after.get(key)
+        label = f"{within}, {key}" if within else key.replace("_", " ").capitalize()
+        if isinstance(old or new, dict) and isinstance(old or {}, dict) and isinstance(new or {}, dict):
+            yield from _compare(old or _NO_VALUES, new or _NO_VALUES, within=label)
+            continue
+        if isinstance(old, list) and isinstance(new, list) and old != new:
+            went, came = [each for each in old if each not in new], [each for each in new if each not in old]
+            old, new = (went, came) if went or came else (old, new)  # else only their order is another
+        shown = _in_words(old), _in_words(new)
+        if (within and old == new) or shown == (None, None):
+            continue
+        yield Difference(label, *shown)
 
 
 def _in_words(value: Any) -> str | None:
@@ -150,7 +202,7 @@ def _in_words(value: Any) -> str | None:
 
 
 def _say_time(text: str) -> str:
-    """A moment as people write it, in the project's zone; any other text as it is."""
+    """A moment as people write it, in the viewer's zone; any other text as it is."""
     if not _MOMENT.fullmatch(text):
         return text
     return timezone.localtime(datetime.fromisoformat(text)).strftime("%Y-%m-%d %H:%M %Z")

@@ -1,19 +1,56 @@
-"""What every page shares: times in the project's time zone, and a page for what is not there."""
+"""What every page shares: the note of a session's use, the viewer's time zone, and a page for what is not there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.defaults import page_not_found
 
-from core.accounts import project
+from core.accounts import project, sessions, two_factor
 from core.lib.errors import NotFound
+from core.ui.attempts import find_address
 
 
-class ProjectTimeZone:
-    """Activates the project's time zone for pages; the API speaks UTC."""
+class SessionUse:
+    """Notes where and when someone's session is used. Costs nothing where a request does not look at its session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.session.accessed and request.user.is_authenticated:
+            agent = request.headers.get("User-Agent", "")
+            sessions.note_use(request.session, address=find_address(request), agent=agent)
+        return response
+
+
+class SecondFactorFirst:
+    """Whoever has to set up a second factor sees that page, and may sign out; the API refuses them itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: object, kwargs: object
+    ) -> HttpResponse | None:
+        """Called by Django before a view."""
+        match = request.resolver_match
+        is_open = not getattr(view, "login_required", True)
+        if is_open or match is None or match.namespace == "two_factor" or match.view_name == "accounts:logout":
+            return None
+        return redirect("two_factor:show") if two_factor.is_owed(request.session) else None
+
+
+class ViewersTimeZone:
+    """Activates for pages the time zone that the viewer chose, else the project's; the API speaks UTC."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -21,7 +58,8 @@ class ProjectTimeZone:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(("/api/", "/static/", "/healthz", "/readyz")):
             return self.get_response(request)
-        with timezone.override(project.current().time_zone):
+        chosen = getattr(request.user, "time_zone", "") if request.session.session_key else ""
+        with timezone.override(ZoneInfo(chosen) if chosen else project.current().time_zone):
             return self.get_response(request)
 
 

@@ -18,9 +18,11 @@ from core.accounts.project import ProjectSettings
 from core.ui.forms import ProductForm, actor_of, render_form, told
 
 
-def _zones() -> list[tuple[str, str]]:
-    names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
-    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names)]
+def list_zones(known: str = "") -> list[tuple[str, str]]:
+    """Time zones to choose from, and the one that is in use in any case."""
+    names = {name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/"))}
+    names |= {known} - {"", "UTC"}
+    return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in sorted(names))]
 
 
 def _regions() -> list[tuple[str, str]]:
@@ -33,7 +35,10 @@ class SettingsForm(ProductForm):
 
     name = forms.CharField(label="Name", max_length=200, help_text="Of your shop or company; it stands on every page.")
     time_zone = forms.ChoiceField(
-        label="Time zone", choices=_zones, help_text="Days begin here, and every time on the pages is shown in it."
+        label="Time zone",
+        choices=list_zones,
+        help_text="Days begin here, for groups and schedules. Times are shown in it to whoever chose no other one in"
+        " their account.",
     )
     phone_region = forms.ChoiceField(
         label="Phone region", choices=_regions, help_text="For phone numbers that are written without a country."
@@ -63,6 +68,11 @@ class SettingsForm(ProductForm):
         min_value=1,
         help_text="Outbound events with what was sent and answered. What has yet to be sent is never forgotten.",
     )
+    two_factor_required = forms.BooleanField(
+        label="Everyone has to use two factors",
+        required=False,
+        help_text="Whoever has none sets it up at their next sign-in, before anything else.",
+    )
     guard_share = forms.FloatField(
         label="Guard: share in percent",
         min_value=0.1,
@@ -76,9 +86,7 @@ class SettingsForm(ProductForm):
 
     def __init__(self, data: Any, *, current: ProjectSettings) -> None:
         super().__init__(data, initial=_shown(current))
-        if str(current.time_zone) not in dict(_zones()):
-            zones = forms.ChoiceField(label="Time zone", choices=[(str(current.time_zone),) * 2, *_zones()])
-            self.add_field("time_zone", zones)
+        self.fields["time_zone"].choices = list_zones(str(current.time_zone))  # type: ignore[attr-defined]  # its own
 
     def changes(self) -> dict[str, Any]:
         """What was given, as `project.update` takes it."""
@@ -140,6 +148,7 @@ def _shown(current: ProjectSettings) -> dict[str, Any]:
         "event_retention_days": current.event_retention_days,
         "log_retention_days": current.log_retention_days,
         "delivery_retention_days": current.delivery_retention_days,
+        "two_factor_required": current.two_factor_required,
         "guard_share": f"{current.guard_share * 100:g}",
         "guard_minimum": current.guard_minimum,
     }

@@ -1,30 +1,42 @@
 """Signing in and out. The email address is the login; capitals in it do not matter.
 
-Failed attempts are counted in Redis, by address of the network and by email, in windows of fifteen minutes; beyond the
-limits nobody is asked for a password until the window ends. Who signs in does not use the limits up. While Redis is
-away nothing is counted: locking everybody out would be worse.
+Failed attempts are counted by address of the network and by email; beyond the limits nobody is asked for a password
+until the window ends. Who signs in does not use the limits up.
+
+Whoever has a second factor is asked for its code next. Until then the session belongs to nobody: it only remembers
+whose password was right, for ten minutes.
 """
 
 from __future__ import annotations
 
-import math
+import time
 from typing import Any
 
 from django import forms
-from django.conf import settings
+from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect, resolve_url
+from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRefresh
 
-from core.lib import rates
+from core.accounts import project, two_factor
+from core.accounts.models import User
+from core.accounts.sessions import NEEDS_SECOND_FACTOR
+from core.ui import attempts
+from core.ui.forms import ProductForm, render_form
 
-WINDOW_SECONDS = 15 * 60
 MOST_PER_EMAIL = 10
 MOST_PER_ADDRESS = 50
+SECONDS_FOR_THE_CODE = 600
+_PASSWORD_WAS_RIGHT = "password_was_right"  # noqa: S105  a key in the session
 
 
 class SignInForm(AuthenticationForm):
@@ -40,8 +52,8 @@ class SignInForm(AuthenticationForm):
         widget=forms.PasswordInput(attrs={"class": "field", "autocomplete": "current-password"}),
     )
     error_messages = {
-        "too_many": "That were too many attempts. Try again in %(minutes)s, or ask an admin for a new password.",
-        "invalid_login": "This email and password do not go together. Check both, or ask an admin for a new password.",
+        "too_many": "That were too many attempts. Try again in %(wait)s, or ask an admin for a new password.",
+        "invalid_login": "This email and password do not go together. Check both, or ask for a new password.",
         "inactive": "This account is switched off. Ask an admin to switch it on.",
     }
 
@@ -52,29 +64,19 @@ class SignInForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         """Refuse before the password is looked at, so that a right guess beyond the limit tells nothing."""
         counted = self._counted()
-        left = [rates.left_of(name, most=most, seconds=WINDOW_SECONDS) for name, most in counted.items()]
-        if wait := max(left):
-            minutes = math.ceil(wait / 60)
-            words = "a minute" if minutes == 1 else f"{minutes} minutes"
-            raise ValidationError(self.error_messages["too_many"], code="too_many", params={"minutes": words})
+        if wait := attempts.wait_in_words(counted):
+            raise ValidationError(self.error_messages["too_many"], code="too_many", params={"wait": wait})
         try:
             return super().clean() or {}
         except ValidationError:
-            for name in counted:
-                rates.count(name, seconds=WINDOW_SECONDS)
+            attempts.note(counted)
             raise
 
     def _counted(self) -> dict[str, int]:
         """What is counted, with the most that there may be of it."""
         email = self.cleaned_data.get("username", "")
-        address = find_address(self.request) if self.request else "nowhere"
+        address = attempts.find_address(self.request) if self.request else "nowhere"
         return {f"sign-in:{address}": MOST_PER_ADDRESS, f"sign-in:{email}": MOST_PER_EMAIL}
-
-
-def find_address(request: HttpRequest) -> str:
-    """Where a request comes from: behind a proxy the last address that it added, else the other end."""
-    forwarded = request.headers.get("X-Forwarded-For", "") if settings.BEHIND_PROXY else ""
-    return forwarded.rpartition(",")[2].strip() or request.META.get("REMOTE_ADDR", "") or "nowhere"
 
 
 @method_decorator(login_not_required, name="dispatch")
@@ -91,6 +93,72 @@ class SignIn(LoginView):
             return HttpResponseClientRefresh()
         return super().dispatch(request, *args, **kwargs)
 
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """The password was right: the code comes next for whoever has a second factor."""
+        user = form.get_user()
+        if not isinstance(user, User) or not two_factor.is_on(user.pk):
+            begin_session(self.request, user)
+            return HttpResponseRedirect(self.get_success_url())
+        self.request.session[_PASSWORD_WAS_RIGHT] = {
+            "person": user.pk,
+            "password": user.get_session_auth_hash(),  # changes with the password, and says nothing about it
+            "until": time.time() + SECONDS_FOR_THE_CODE,
+            "next": self.get_redirect_url(),
+        }
+        return redirect("accounts:code")
+
 
 class SignOut(LogoutView):
     """By POST alone, so that no link or image can sign someone out."""
+
+
+class CodeForm(ProductForm):
+    """A code of the authenticator app, or a recovery code."""
+
+    code = forms.CharField(
+        label="Code",
+        max_length=40,
+        help_text="The six digits that your authenticator app shows, or one of your recovery codes.",
+        widget=forms.TextInput({"autocomplete": "one-time-code", "autocapitalize": "off", "spellcheck": "false"}),
+    )
+
+
+@never_cache
+@sensitive_post_parameters("code")
+@login_not_required
+@require_http_methods(["GET", "POST"])
+def enter_code(request: HttpRequest) -> HttpResponse:
+    """The second step for whoever has a second factor."""
+    user, waiting = _find_waiting(request)
+    if user is None:
+        messages.error(request, "Enter your email and password first. They are remembered for ten minutes.")
+        return redirect("accounts:login")
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with form.catching():
+            if two_factor.check(user.pk, form.cleaned_data["code"]):
+                del request.session[_PASSWORD_WAS_RIGHT]
+                begin_session(request, user)
+                return redirect(waiting["next"] or resolve_url("home"))
+            form.add_error("code", "This code is wrong or was used before. Wait for the next one, and try that.")
+    if not form.errors:
+        form.fields["code"].widget.attrs["autofocus"] = True
+    return render_form(request, "accounts/code.html", {"form": form, "email": user.email})
+
+
+def begin_session(request: HttpRequest, user: Any) -> None:
+    """Sign someone in whose password and code were right; where the team wants it, setting up a code comes first."""
+    auth.login(request, user)
+    if project.current().two_factor_required and not two_factor.is_on(user.pk):
+        request.session[NEEDS_SECOND_FACTOR] = True
+
+
+def _find_waiting(request: HttpRequest) -> tuple[User | None, dict[str, Any]]:
+    """Whose password was right a moment ago and still is."""
+    waiting: dict[str, Any] = request.session.get(_PASSWORD_WAS_RIGHT) or {}
+    if not waiting or waiting["until"] < time.time():
+        return None, {}
+    user = User.objects.filter(pk=waiting["person"], is_active=True).first()
+    if user is None or not constant_time_compare(user.get_session_auth_hash(), waiting["password"]):
+        return None, {}
+    return user, waiting

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from django import forms
-from django.contrib.auth import update_session_auth_hash
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from core.accounts import people
+from core.accounts import invitations, people, project, resets, two_factor
 from core.accounts.models import Role, User
 from core.accounts.permissions import role_required
-from core.ui.forms import ProductForm, actor_of, render_form, told
+from core.lib.errors import Refused
+from core.ui.account import stay_signed_in
+from core.ui.forms import ProductForm, Question, actor_of, confirmed, render_form, told
 
 ROLES = (
     (Role.VIEWER, "Viewer: looks at everything, changes nothing"),
@@ -70,8 +72,13 @@ class PersonChangesForm(PersonForm):
 @role_required(Role.ADMIN)
 def list_people(request: HttpRequest) -> HttpResponse:
     """Everyone who may sign in, and those who no longer may."""
-    team = User.objects.order_by("-is_active", "name", "email")
-    return render(request, "accounts/team.html", {"team": team})
+    context = {
+        "team": User.objects.select_related("two_factor").order_by("-is_active", "name", "email"),
+        "invited": invitations.list_open(),
+        "now": timezone.now(),
+        "is_required": project.current().two_factor_required,
+    }
+    return render(request, "accounts/team.html", context)
 
 
 @never_cache
@@ -111,65 +118,46 @@ def edit_person(request: HttpRequest, person_id: int) -> HttpResponse:
         given = dict(form.cleaned_data, password=form.cleaned_data["password"] or None)
         with form.catching():
             changed = people.change_user(user.pk, **given, actor=actor_of(request))
-            _stay_signed_in(request, changed, given)
+            stay_signed_in(request, changed, given)
             return told(request, f"{changed} was changed.", to=reverse("team:list"))
-    return render_form(request, "accounts/person_edit.html", {"form": form, "person": user})
-
-
-# ---------------------------------------------------------------- one's own account
-
-
-class AccountForm(ProductForm):
-    """One's own name and password."""
-
-    name = forms.CharField(label="Name", max_length=200, required=False, help_text="As your team sees it.")
-    current_password = forms.CharField(
-        label="Current password",
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput({"autocomplete": "current-password"}),
-        help_text="Only needed for a new password.",
-    )
-    password = forms.CharField(
-        label="New password",
-        required=False,
-        strip=False,
-        max_length=1000,
-        widget=forms.PasswordInput,
-        help_text="At least 10 characters. It ends your sessions on other machines.",
-    )
-
-    def __init__(self, data: Any, *, user: User) -> None:
-        super().__init__(data, initial={"name": user.name})
-        self.user = user
-
-    def clean_current_password(self) -> str:
-        """It has to be right, or to be empty when no new one is given."""
-        given = str(self.cleaned_data["current_password"])
-        wants_new = bool(self.data.get("password"))
-        if (given or wants_new) and not self.user.check_password(given):
-            raise forms.ValidationError("This is not your current password.")
-        return given
+    context = {"form": form, "person": user, "two_factor_is_on": two_factor.is_on(user.pk)}
+    return render_form(request, "accounts/person_edit.html", context)
 
 
 @never_cache
-@sensitive_post_parameters("current_password", "password")
+@require_POST
+@role_required(Role.ADMIN)
+def make_reset_link(request: HttpRequest, person_id: int) -> HttpResponse:
+    """A link by which someone chooses a new password, shown once to be given to them."""
+    try:
+        user, path = resets.make_path_by_hand(person_id, actor=actor_of(request))
+    except Refused as error:
+        messages.error(request, error.message)
+        return redirect("team:edit", person_id)
+    return render(request, "accounts/reset_link.html", {"person": user, "link": request.build_absolute_uri(path)})
+
+
 @require_http_methods(["GET", "POST"])
-@role_required(Role.VIEWER)
-def edit_account(request: HttpRequest) -> HttpResponse:
-    """One's own name and password."""
-    user = get_object_or_404(User, pk=request.user.pk)
-    form = AccountForm(request.POST or None, user=user)
-    if request.method == "POST" and form.is_valid():
-        given = {"name": form.cleaned_data["name"], "password": form.cleaned_data["password"] or None}
-        with form.catching():
-            changed = people.change_user(user.pk, **given, actor=actor_of(request))
-            _stay_signed_in(request, changed, given)
-            return told(request, "Your account was changed.", to=reverse("account"))
-    return render_form(request, "accounts/account.html", {"form": form, "person": user})
+@role_required(Role.ADMIN)
+def turn_two_factor_off(request: HttpRequest, person_id: int) -> HttpResponse:
+    """Ask, then let someone in by their password alone, who lost their device and their recovery codes."""
+    user = get_object_or_404(User, pk=person_id)
+    question = Question(
+        f"Turn two-factor sign-in off for {user}?",
+        ["Their password alone lets them in. Make sure that it is really them who asks.", _what_then(user)],
+        verb="Turn it off",
+        back=reverse("team:edit", args=[user.pk]),
+    )
+
+    def act() -> HttpResponse:
+        two_factor.turn_off(user.pk, actor=actor_of(request))
+        message = f"{user} signs in with the password alone."
+        return told(request, message, to=reverse("team:edit", args=[user.pk]))
+
+    return confirmed(request, question, act)
 
 
-def _stay_signed_in(request: HttpRequest, user: User, given: dict[str, Any]) -> None:
-    """A new password ends every session of its person but the one it was typed in."""
-    if given["password"] and user.pk == request.user.pk:
-        update_session_auth_hash(request, user)
+def _what_then(user: User) -> str:
+    if project.current().two_factor_required:
+        return "They set up a new device when they sign in next: your team wants everyone to use two factors."
+    return "They can set up a new device in their account."

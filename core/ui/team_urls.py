@@ -1,15 +1,30 @@
-"""Addresses of what the team decides: its people, API keys, settings, and the audit log."""
+"""Addresses of one's own account, and of what the team decides: its people, API keys, settings, the audit log."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
-from core.ui import api_keys, audit_log, project_settings, team
+from core.ui import account, api_keys, audit_log, invitations, project_settings, second_factor, team
 
 PEOPLE = [
     path("", team.list_people, name="list"),
     path("add/", team.add_person, name="add"),
     path("<int:person_id>/", team.edit_person, name="edit"),
+    path("<int:person_id>/reset-link/", team.make_reset_link, name="reset_link"),
+    path("<int:person_id>/two-factor-off/", team.turn_two_factor_off, name="two_factor_off"),
+    path("invite/", invitations.invite, name="invite"),
+    path("invitations/<int:invitation_id>/send-again/", invitations.send_again, name="invite_again"),
+    path("invitations/<int:invitation_id>/revoke/", invitations.revoke, name="revoke_invitation"),
+]
+SESSIONS = [
+    path("end/", account.end_session, name="end"),
+    path("end-others/", account.end_other_sessions, name="end_others"),
+]
+TWO_FACTOR = [
+    path("", second_factor.show, name="show"),
+    path("begin/", second_factor.begin, name="begin"),
+    path("codes/", second_factor.renew_codes, name="codes"),
+    path("off/", second_factor.turn_off, name="off"),
 ]
 KEYS = [
     path("", api_keys.list_keys, name="list"),
@@ -24,7 +39,9 @@ SETTINGS = [
 AUDIT = [path("", audit_log.show_log, name="list")]
 
 urlpatterns = [
-    path("account/", team.edit_account, name="account"),
+    path("account/", account.edit_account, name="account"),
+    path("account/sessions/", include((SESSIONS, "sessions"))),
+    path("account/two-factor/", include((TWO_FACTOR, "two_factor"))),
     path("team/", include((PEOPLE, "team"))),
     path("api-keys/", include((KEYS, "api_keys"))),
     path("settings/", include((SETTINGS, "settings"))),

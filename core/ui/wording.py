@@ -99,14 +99,19 @@ def day_in_words(day: date) -> str:
 
 
 def full_time(at: datetime) -> str:
-    """ "8 January 2019, 14:32:04 New York", in the project's time zone."""
+    """ "8 January 2019, 14:32:04 New York", in the viewer's time zone."""
     local = timezone.localtime(at)
     return f"{local.day} {local:%B %Y, %H:%M:%S} {zone_name()}"
 
 
 def zone_name() -> str:
-    """The city of the project's time zone, or UTC."""
-    return timezone.get_current_timezone_name().rsplit("/", 1)[-1].replace("_", " ")
+    """The city of the viewer's time zone, or UTC."""
+    return city_of(timezone.get_current_timezone_name())
+
+
+def city_of(zone: str) -> str:
+    """ "America/New_York" -> "New York"."""
+    return zone.rsplit("/", 1)[-1].replace("_", " ")
 
 
 def cell(value: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.urls import reverse_lazy
@@ -79,9 +80,10 @@ class RhythmFields(ProductForm):
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """The next times of a cron line, or what is wrong with it."""
+    """The next times of a cron line in the zone that decides them, or what is wrong with it."""
 
     times: tuple[datetime, ...] = ()
+    zone: ZoneInfo | None = None
     problem: str = ""
 
 
@@ -107,7 +109,7 @@ def next_times(cron: str) -> Coming:
         if at is None:
             break
         times.append(at)
-    return Coming(tuple(times))
+    return Coming(tuple(times), zone)
 
 
 def set_choices(form: forms.Form, name: str, choices: Sequence[tuple[str, str]]) -> None:

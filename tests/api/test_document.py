@@ -28,7 +28,9 @@ from schemathesis.specs.openapi.checks import (
 
 from apps_connectors import apps_store
 from apps_connectors.models import App
+from core.accounts import invitations
 from core.accounts.actors import SYSTEM
+from core.accounts.models import Invitation
 from core.accounts.permissions import SCOPES
 from core.rest.document import read_document
 from groups.models import Group
@@ -61,6 +63,7 @@ THINGS: dict[str, tuple[type[Model], str]] = {
     "app_id": (App, "pk"),
     "group_id": (Group, "pk"),
     "guid": (Profile, "pk"),
+    "invitation_id": (Invitation, "pk"),
     "key": (ProfilePropertyRule, "key"),
     "run_id": (Run, "pk"),
     "schedule_id": (Schedule, "pk"),
@@ -116,5 +119,6 @@ def caller() -> dict[str, str]:
     """The headers of a program that may do everything."""
     make_shop()
     subscribe()
+    invitations.invite("dora@example.com", "viewer", actor=SYSTEM)
     _, token = make_key(*SCOPES)
     return {"Authorization": f"Bearer {token}"}

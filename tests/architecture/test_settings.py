@@ -61,6 +61,9 @@ def test_every_make_target_is_documented() -> None:
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL is “LOUD”. Set it to one of: DEBUG, INFO"),
         ("DATABASE_URL", "mysql://user:hidden@host/db", "DATABASE_URL has to begin with postgresql://"),
         ("REDIS_URL", "localhost:6379", "REDIS_URL has to begin with redis://"),
+        ("EMAIL_URL", "http://user:hidden@smtp.example.com", "EMAIL_URL has to begin with smtp://"),
+        ("EMAIL_URL", "smtp://", "EMAIL_URL names no server."),
+        ("EMAIL_URL", "smtp+tls://user:hidden@smtp.example.com", "EMAIL_URL is set, so EMAIL_FROM has to be, too"),
         ("GROUPAROO_SECRET_KEYS", "too short", "Key 1 in GROUPAROO_SECRET_KEYS"),
         ("SECRET_KEY_FILE", "/no/such/file", "SECRET_KEY_FILE names a file that cannot be read"),
     ],
@@ -75,6 +78,24 @@ def test_nonsense_stops_the_start_in_one_sentence(name: str, value: str, sentenc
     assert sentence in done.stderr
     assert "hidden" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "tls", "ssl"),
+    [
+        ("smtp+tls://user:p%40ss@smtp.example.com", 587, True, False),
+        ("smtp+ssl://user:p%40ss@smtp.example.com", 465, False, True),
+        ("smtp://user:p%40ss@smtp.example.com:2525", 2525, False, False),
+    ],
+)
+def test_a_mail_server_is_one_address(
+    monkeypatch: pytest.MonkeyPatch, url: str, port: int, tls: bool, ssl: bool
+) -> None:
+    monkeypatch.setenv("EMAIL_URL", url)
+    found = environment.read_email_url("EMAIL_URL")
+    assert (found["EMAIL_HOST"], found["EMAIL_PORT"]) == ("smtp.example.com", port)
+    assert (found["EMAIL_HOST_USER"], found["EMAIL_HOST_PASSWORD"]) == ("user", "p@ss")
+    assert (found.get("EMAIL_USE_TLS", False), found.get("EMAIL_USE_SSL", False)) == (tls, ssl)
 
 
 def test_a_value_may_lie_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,14 @@ def test_a_request_is_one_line_with_the_id_that_the_answer_names(client: Client,
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", [f"/invitation/{SECRET}:signed/", f"/new-password/MQ/{SECRET}/"])
+def test_a_link_that_opens_an_account_is_on_no_line(lines: Lines, path: str) -> None:
+    assert Client().get(path).status_code == 404
+    assert lines()
+    assert SECRET not in str(lines())
+
+
+@pytest.mark.django_db
 def test_a_proxys_request_id_is_kept(client: Client, lines: Lines) -> None:
     client.get("/sign-in/", headers={"X-Request-ID": "from-the-proxy-1"})
     assert {line["request_id"] for line in lines() if line["logger"] == "grouparoo.requests"} == {"from-the-proxy-1"}

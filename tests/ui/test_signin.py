@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from core.lib import rates
-from core.ui import signin
+from core.ui import attempts, signin
 from tests.ui.shop import PASSWORD, make_user
 
 pytestmark = pytest.mark.django_db
@@ -78,4 +78,4 @@ def test_while_redis_is_away_people_still_sign_in(client: Client, monkeypatch: p
 def test_the_address_is_the_proxys_word_only_behind_one(behind: bool, found: str, rf: object, settings: object) -> None:
     settings.BEHIND_PROXY = behind  # type: ignore[attr-defined]  # pytest-django gives the fixture no type
     request = rf.post("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="1.2.3.4, 203.0.113.7")  # type: ignore[attr-defined]
-    assert signin.find_address(request) == found
+    assert attempts.find_address(request) == found

@@ -18,8 +18,8 @@ from tests.ui.test_pages import read
 
 pytestmark = pytest.mark.django_db
 
-ADMINS_PAGES = ("/team/", "/team/add/", "/api-keys/", "/api-keys/create/", "/settings/", "/settings/stop-sending/",
-                "/audit-log/")  # fmt: skip
+ADMINS_PAGES = ("/team/", "/team/add/", "/team/invite/", "/api-keys/", "/api-keys/create/", "/settings/",
+                "/settings/stop-sending/", "/audit-log/")  # fmt: skip
 
 
 @pytest.fixture

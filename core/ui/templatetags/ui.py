@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from core.accounts import project
 from core.accounts.models import User
 from core.accounts.permissions import has_role
 from core.ui import charts, code, forms, icons, slots, wording
@@ -120,6 +121,13 @@ def due(at: datetime | None) -> SafeString:
 def day(value: date) -> str:
     """8 Jan."""
     return charts.day_label(value)
+
+
+@register.simple_tag
+def project_zone() -> str:
+    """The city of the project's time zone where the viewer sees times in another one, to be said where it decides."""
+    zone = project.current().time_zone.key
+    return "" if zone == timezone.get_current_timezone_name() else wording.city_of(zone)
 
 
 @register.simple_tag
@@ -239,7 +247,7 @@ def at_clock(at: datetime) -> SafeString:
 
 @register.filter
 def clock(at: datetime) -> str:
-    """14:00:02.114, in the project's time zone."""
+    """14:00:02.114, in the viewer's time zone."""
     local = timezone.localtime(at)
     return f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
 
