@@ -39,6 +39,7 @@ class Owners:
     released: set[Identity] = field(default_factory=set)
     absorbers: set[UUID] = field(default_factory=set)  # who owns the identities of others that became part of them
     devices: dict[UUID, int] = field(default_factory=dict)  # how many anonymous ids each of them owns
+    erased: set[Identity] = field(default_factory=set)  # of people who were erased on request: nobody may own these
 
     def owner_of(self, identity: Identity) -> Person | None:
         """Who owns it now; of someone who became part of another, that other."""

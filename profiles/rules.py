@@ -315,6 +315,14 @@ def _ask_everyone(rule: ProfilePropertyRule) -> None:
     wake("rehydrate")
 
 
+def keep_batches_away() -> None:
+    """No batch writes until the caller commits, and every one that read the rules before starts over.
+
+    For whoever changes what a batch goes by beside the rules themselves.
+    """
+    _lock_and_count()
+
+
 def _lock_and_count() -> None:
     """Keep every batch from writing until the caller commits, and name the new state of the rules.
 

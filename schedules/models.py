@@ -126,7 +126,8 @@ class RunState(models.TextChoices):
 class Run(models.Model):
     """One execution of a schedule. Its progress, lease and mark are those of its `work`.
 
-    `counters` of an import: read, events, unchanged, created, changed, rejected. Of an export: selected, sent,
+    `counters` of an import: read, events, unchanged, created, changed, rejected, skipped
+    (rows of people who were erased on request). Of an export: selected, sent,
     created, updated, removed, unchanged, rejected, owed; of one that ended with a plan (see `schedules/plans.py`) also
     plan_created, plan_updated, plan_removed, plan_held.
 
