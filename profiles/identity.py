@@ -269,3 +269,10 @@ def identities_by_profile(guids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:
         for guid, rule_id, value in cursor.fetchall():
             found[guid][rule_id] = value
     return found
+
+
+def forget(guids: Sequence[UUID]) -> int:
+    """Delete every identity of people who are being erased; how many. They are locked by the caller."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from profile_identity where profile_id = any(%s)", [list(guids)])
+        return int(cursor.rowcount)

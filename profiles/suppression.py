@@ -26,12 +26,16 @@ from profiles.suppression_key import make_key
 ERASED = "This person was erased on request."
 
 
+def keep_batches_away() -> None:
+    """Called first by who suppresses, before any profile is read: see `profiles/rules.py`."""
+    rules_store.keep_batches_away()
+
+
 def suppress(profile_ids: Sequence[UUID], *, erasure_id: int) -> int:
     """Refuse these people from now on, by every identity that they own; how many those are.
 
-    In the caller's transaction, which may hold no lock on profiles yet. Nothing that was begun before is written after.
+    In the caller's transaction, which keeps batches away: nothing that was begun before is written after.
     """
-    rules_store.keep_batches_away()
     owned = ProfileIdentity.objects.filter(profile_id__in=profile_ids)
     keys = dict(owned.exclude(rule_id=ANONYMOUS).values_list("rule_id", "rule__key"))
     named = [(keys.get(rule_id, DEVICE), value) for rule_id, value in owned.values_list("rule_id", "value")]

@@ -221,7 +221,12 @@ def part_bar(shown: ShownRun, parts: Sequence[Part]) -> str:
 
 def describe_trigger(run: Run) -> str:
     """What started a run: "by its schedule", "by Mia Okafor"."""
-    plain = {"schedule": "by its schedule", "change": "because people changed", "upload": "by an upload"}
+    plain = {
+        "schedule": "by its schedule",
+        "change": "because people changed",
+        "upload": "by an upload",
+        "erasure": "to erase a person",
+    }
     if run.trigger in plain:
         return plain[run.trigger]
     return f"by {causes.name_all([run.trigger])[run.trigger].label}"

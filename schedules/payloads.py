@@ -162,7 +162,7 @@ def count_everyone(plan: ExportPlan) -> int:
 def compute_wanted(plan: ExportPlan) -> None:
     """Fill `export_wanted` afresh for every candidate, in one statement and so from one moment.
 
-    Wanted is a profile that is not merged away, has a value for the key, and is a member of a group of the schedule
+    Wanted is a profile that is neither merged away nor being erased, has a value for the key, and is a member of a group of the schedule
     (or the schedule sends everyone).
     """
     payload, given = _payload(plan.fields)
@@ -175,6 +175,7 @@ def compute_wanted(plan: ExportPlan) -> None:
                false
           from export_candidate c
           left join profile p on p.guid = c.profile_id and p.merged_into is null
+                             and not exists (select from erased_profile x where x.profile_id = c.profile_id)
           left join lateral (
                 select jsonb_agg(g.name order by g.name) as names
                   from group_member m
