@@ -162,8 +162,8 @@ def count_everyone(plan: ExportPlan) -> int:
 def compute_wanted(plan: ExportPlan) -> None:
     """Fill `export_wanted` afresh for every candidate, in one statement and so from one moment.
 
-    Wanted is a profile that is neither merged away nor being erased, has a value for the key, and is a member of a group of the schedule
-    (or the schedule sends everyone).
+    Wanted is a profile that is neither merged away nor being erased, has a value for the key, and is a member of a
+    group of the schedule (or the schedule sends everyone).
     """
     payload, given = _payload(plan.fields)
     statement = f"""

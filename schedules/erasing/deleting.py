@@ -59,7 +59,7 @@ def delete_some(profile_ids: Sequence[UUID]) -> Mapping[str, int]:
 
 
 def delete_profiles(profile_ids: Sequence[UUID]) -> Mapping[str, int]:
-    """Delete identities, memberships and the profiles themselves, with the locks that everyone takes, in their order."""
+    """Delete identities, memberships and the profiles themselves; locks are taken in the order that everyone keeps."""
     identity.lock_versions(profile_ids)
     identities = identity.forget(profile_ids)
     locks.hold_all()

@@ -7,7 +7,7 @@ paused, it waits. The only writer of `ErasureDestination`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -44,11 +44,17 @@ def list_holders(erasure_id: int, profile_ids: Sequence[UUID]) -> None:
     )
 
 
-def ask_each(erasure_id: int) -> float | None:
-    """Go on with every destination; the seconds until the next look, None when all have answered."""
-    list_holders(erasure_id, suppression.profiles_of(erasure_id))
+def ask_each(erasure_id: int, *, hold: Callable[[], None]) -> float | None:
+    """Go on with every destination; the seconds until the next look, None when all have answered.
+
+    `hold` is called first in each transaction, and raises when someone else works on this erasure.
+    """
+    with transaction.atomic():
+        hold()
+        list_holders(erasure_id, suppression.profiles_of(erasure_id))
     for destination in ErasureDestination.objects.filter(erasure=erasure_id).exclude(state__in=SETTLED).order_by("pk"):
         with transaction.atomic():
+            hold()
             _go_on(destination)
     open_ones = ErasureDestination.objects.filter(erasure=erasure_id).exclude(state__in=SETTLED)
     return LOOK_SECONDS if open_ones.exists() else None

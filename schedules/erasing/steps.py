@@ -79,7 +79,7 @@ def _withdraw(lease: Lease, erasure_id: int, profile_ids: list[UUID]) -> bool:
 
 
 def _remove(lease: Lease, erasure_id: int, _: list[UUID]) -> bool:
-    wait = destinations.ask_each(erasure_id)
+    wait = destinations.ask_each(erasure_id, hold=lambda: lease.hold(mark=lease.mark))
     if wait is not None:
         lease.release(delay=wait)
         return False
