@@ -23,6 +23,8 @@ from profiles.naming import DEVICE
 from profiles.ruleset import RuleSet
 from profiles.suppression_key import make_key
 
+_PAGE = 10_000
+
 ERASED = "This person was erased on request."
 
 
@@ -70,6 +72,28 @@ def being_erased(profile_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Which of these profiles are being erased, and by which erasure."""
     found = ErasedProfile.objects.filter(profile_id__in=list(profile_ids))
     return dict(found.values_list("profile_id", "erasure_id"))
+
+
+def find_returned(rules: RuleSet) -> set[UUID]:
+    """Profiles that own a refused identity and are not being erased: a restored backup brings such people back.
+
+    Goes through all identities, page by page.
+    """
+    found: set[UUID] = set()
+    after: Identity = (-1, "")
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select rule_id, value, profile_id from profile_identity where (rule_id, value) > (%s, %s)"
+                " order by rule_id, value limit %s",
+                [*after, _PAGE],
+            )
+            rows = cursor.fetchall()
+        if not rows:
+            return found - being_erased(found).keys()
+        owners = {(rule_id, value): guid for rule_id, value, guid in rows}
+        found |= {owners[each] for each in find(owners, rules)}
+        after = rows[-1][:2]
 
 
 def profiles_of(erasure_id: int) -> list[UUID]:

@@ -19,7 +19,7 @@ from core.lib.json import dumps
 from core.lib.mentions import Mentions
 from core.work import leases
 from core.work.wake import wake
-from profiles import suppression
+from profiles import ruleset, suppression
 from profiles.merges import all_ids
 from profiles.models import ANONYMOUS, Profile, ProfileIdentity
 from profiles.naming import DEVICE
@@ -47,6 +47,11 @@ def erase(guid: UUID, *, actor: Actor) -> Erasure:
         audit.record("person.erase", erasure, actor=actor)
         wake(KIND)
     return erasure
+
+
+def erase_returned(*, actor: Actor) -> list[Erasure]:
+    """Erase once more whom a restored backup brought back although the suppressions know of them."""
+    return [erase(guid, actor=actor) for guid in sorted(suppression.find_returned(ruleset.load()))]
 
 
 def find(erasure_id: int) -> Erasure:

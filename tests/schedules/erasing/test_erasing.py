@@ -6,16 +6,18 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 
 from apps_connectors import apps_store
 from core.accounts import project
 from core.accounts.actors import SYSTEM
 from core.lib.errors import InvalidInput, Refused
+from core.ui.wording import NBSP
 from events.inbox import accept
 from pipeline import merging
 from plugins.contracts import ACCEPTED, Outcome, OutcomeKind, ProfileExport, Retry, SyncMode
 from profiles import suppression
-from profiles.models import Profile
+from profiles.models import Profile, ProfileIdentity, ProfilePropertyRule
 from schedules import schedules_store
 from schedules.erasing import erasures
 from schedules.erasing.models import Erasure, ErasureDestination
@@ -157,3 +159,19 @@ def test_events_that_arrive_meanwhile_leave_nothing(world: World) -> None:
     assert find_everywhere(TRACES) == {}
     assert set(shelf(schedule).rows) == {BOB}
     call_command("check_integrity", stdout=StringIO())
+
+
+def test_whom_a_restored_backup_brings_back_is_erased_again(world: World) -> None:
+    finish(world.erase())
+    with connection.cursor() as cursor:  # a row of the backup, as COPY puts it there
+        cursor.execute("insert into profile select %s, '{}', '{}', null, null, now(), now()", [world.alice])
+    rule = ProfilePropertyRule.objects.get(key="email")
+    ProfileIdentity.objects.create(rule=rule, value=ALICE, profile_id=world.alice)
+    Profile.objects.filter(pk=world.alice).update(properties={"email": ALICE})
+    said = StringIO()
+    call_command("erase_again", stdout=said)
+    assert said.getvalue().replace(NBSP, " ") == "1 person is being erased again.\n"
+    finish(Erasure.objects.latest("pk"))
+    assert find_everywhere(TRACES) == {}
+    call_command("erase_again", stdout=said)
+    assert Erasure.objects.count() == 2
