@@ -13,7 +13,7 @@ from uuid import UUID
 from core.accounts import audit
 from events import hooks, store
 from groups import locks, membership
-from profiles import hydration_retries, identity, merges, properties, rules
+from profiles import hydration_retries, identity, merges, properties, rules, ruleset
 from profiles.models import Profile
 from schedules import ledger, runs, sent_log
 from schedules.erasing.erasures import find_mentions
@@ -60,6 +60,7 @@ def delete_some(profile_ids: Sequence[UUID]) -> Mapping[str, int]:
 
 def delete_profiles(profile_ids: Sequence[UUID]) -> Mapping[str, int]:
     """Delete identities, memberships and the profiles themselves; locks are taken in the order that everyone keeps."""
+    ruleset.hold(ruleset.current_version())
     identity.lock_versions(profile_ids)
     identities = identity.forget(profile_ids)
     locks.hold_all()
