@@ -36,32 +36,35 @@ def take_hook(request: HttpRequest, app_id: int, secret: str) -> JsonResponse:
     body = request.read(most + 1)
     if len(body) > most:
         return _refuse(413, "too_large", f"A webhook may have at most {most:,} bytes.")
-    answer = _take(request, hook, body)
-    hooks.keep_call(hook, body, answer.content.decode())
+    answer, is_kept = _take(request, hook, body)
+    if is_kept:
+        hooks.keep_call(hook, body, answer.content.decode())
     return answer
 
 
-def _take(request: HttpRequest, hook: Hook, body: bytes) -> JsonResponse:
+def _take(request: HttpRequest, hook: Hook, body: bytes) -> tuple[JsonResponse, bool]:
+    """The answer, and whether the call may be shown to whoever listens: not when it names someone who was erased."""
     signing = hooks.read_secrets(hook)["signing"]
     headers = dict(request.headers)
     if not is_signed(body, request.headers, check=hook.signature, header=hook.signature_header, secret=signing):
-        return _refuse(401, "not_signed", "The signature is missing or does not fit the body.")
+        return _refuse(401, "not_signed", "The signature is missing or does not fit the body."), True
     try:
         read = _read(body, headers.get("Content-Type", ""))
     except ParseError as error:
-        return _refuse(400, "invalid", str(error.detail))
+        return _refuse(400, "invalid", str(error.detail)), True
     delivery = next((request.headers[name] for name in _IDS if request.headers.get(name)), "")[:150]
     events = read_events(read, Paths.read(hook.mapping), keys=ruleset.load().by_key, message_id=delivery)
     if len(events) > settings.TRACKING_BATCH_MAX_EVENTS:
-        return _refuse(413, "too_large", f"At most {settings.TRACKING_BATCH_MAX_EVENTS:,} events are taken at a time.")
+        most = settings.TRACKING_BATCH_MAX_EVENTS
+        return _refuse(413, "too_large", f"At most {most:,} events are taken at a time."), True
     try:
         fates = accept(events, source_kind=SourceKind.WEBHOOK, source_id=hook.app_id, keeps_rejected=True)
     except Full as full:
         refused = _refuse(429, "too_many_requests", str(full))
         refused["Retry-After"] = str(full.seconds)
-        return refused
+        return refused, True
     counted = {kind.value: sum(fate.kind == kind for fate in fates) for kind in FateKind}
-    return JsonResponse({"success": True, **counted})
+    return JsonResponse({"success": True, **counted}), not any(fate.is_erased for fate in fates)
 
 
 def _read(body: bytes, content_type: str) -> Any:

@@ -10,13 +10,14 @@ from hmac import compare_digest
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from apps_connectors.models import App
 from core.accounts import audit
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound
+from core.lib.mentions import Mentions
 from core.lib.secrets import decrypt, encrypt, rotate
 from events.hook_bodies import CHECKS, OWN_PATHS, is_signing_secret
 from events.models import Hook, HookCall
@@ -183,3 +184,12 @@ def _read_mapping(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in OWN_PATHS:
         mapping[name] = str(given.get(name) or "").strip()[:_PATH_LENGTH]
     return mapping
+
+
+def forget_calls(mentions: Mentions) -> int:
+    """Delete the kept calls that name a person who is being erased; how many. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from hook_call where concat(body, answer) ilike any(%(patterns)s)", mentions.parameters()
+        )
+        return int(cursor.rowcount)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
@@ -19,10 +20,13 @@ from django.db import OperationalError, connection, transaction
 from psycopg2 import errorcodes
 
 from core.lib import uuid7
+from core.lib.json import loads
 from core.work.wake import wake
 from events import store
 from events.arriving import Arriving, Unreadable, read_item
 from events.envelope import event_key
+from profiles import ruleset, suppression
+from profiles.naming import identities_in
 
 _ATTEMPTS = 3
 _RETRIED = (errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE)
@@ -67,12 +71,19 @@ class FateKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The answer for one item. `id` is the event's, of a duplicate the first one's; `reason` is for rejected ones."""
+    """The answer for one item. `id` is the event's, of a duplicate the first one's; `reason` is for rejected ones.
+
+    `is_erased`: it was rejected because it names someone who was erased, so nothing of it may be kept anywhere.
+    """
 
     kind: FateKind
     id: UUID | None = None
     message_id: str = ""
     reason: str = ""
+    is_erased: bool = False
+
+
+_ERASED = Fate(FateKind.REJECTED, reason=suppression.ERASED, is_erased=True)
 
 
 class Full(Exception):
@@ -106,14 +117,40 @@ def accept(
         Fate(FateKind.REJECTED, reason=refused[index]) if index in refused else _read(item, max_bytes=limit)
         for index, item in enumerate(items)
     ]
+    _refuse_erased(items, read, keeps_rejected=keeps_rejected)
     good = {index: item for index, item in enumerate(read) if isinstance(item, Arriving)}
     settled = _store_with_retries(good, source_kind=source_kind, source_id=source_id) if good else {}
     fates = [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
     if keeps_rejected:
-        kept = [(item, fate.reason) for item, fate in zip(items, fates, strict=True) if fate.kind is FateKind.REJECTED]
+        kept = [
+            (item, fate.reason)
+            for item, fate in zip(items, fates, strict=True)
+            if fate.kind is FateKind.REJECTED and not fate.is_erased
+        ]
         if kept:
             store.keep_refused(kept, source_kind=source_kind, source_id=source_id)
     return fates
+
+
+def _refuse_erased(items: Sequence[Any], read: list[Arriving | Fate], *, keeps_rejected: bool) -> None:
+    """Give the items that name someone who was erased that fate: two look-ups, none while nobody ever was."""
+    rules = ruleset.load()
+    if rules.suppression_key is None:
+        return
+    named = {}
+    for index, (item, each) in enumerate(zip(items, read, strict=True)):
+        payload = loads(each.payload) if isinstance(each, Arriving) else _payload_of(item) if keeps_rejected else None
+        if isinstance(payload, dict):
+            named[index] = identities_in(payload, rules)
+    gone = suppression.find(set().union(*named.values()), rules)
+    for index, identities in named.items():
+        if not gone.isdisjoint(identities):
+            read[index] = _ERASED
+
+
+def _payload_of(item: Any) -> Any:
+    """What would be kept of an item that cannot be taken."""
+    return item["payload"] if isinstance(item, dict) and isinstance(item.get("payload"), dict) else item
 
 
 def _refuse_when_full() -> None:
@@ -210,3 +247,10 @@ def _take_keys(cursor: Any, wanted: dict[UUID, UUID]) -> dict[UUID, UUID]:
 
 def _as_array(ids: Sequence[UUID]) -> str:
     return "{" + ",".join([each.hex for each in ids]) + "}"
+
+
+def is_any_older(at: datetime) -> bool:
+    """Whether anything waits that arrived before then."""
+    with connection.cursor() as cursor:
+        cursor.execute("select exists (select from inbox where id < %s)", [uuid7.lowest(at)])
+        return bool(cursor.fetchone()[0])

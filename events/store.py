@@ -13,8 +13,9 @@ from django.db import connection, transaction
 from core.lib import uuid7
 from core.lib.copying import copy_rows
 from core.lib.json import dumps
+from core.lib.mentions import Mentions
 from core.lib.storable import find_problem, find_problem_in_text
-from events.envelope import InboundEvent
+from events.envelope import InboundEvent, event_key
 from events.models import EventState
 
 _LONGEST_REFUSED = 32_768  # characters of a payload that could not be taken
@@ -144,3 +145,52 @@ def forget_keys(*, older_than: timedelta) -> int:
             [older_than.total_seconds()],
         )
         return int(cursor.rowcount)
+
+
+def forget_people(profile_ids: Sequence[UUID], *, limit: int) -> int:
+    """Delete some events of people who are being erased, with their keys; how many. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from event where id = any(array(select id from event where profile_id = any(%s) limit %s))"
+            " returning source_kind, source_id, message_id",
+            [list(profile_ids), limit],
+        )
+        gone = cursor.fetchall()
+        _forget_keys_of(cursor, gone)
+    return len(gone)
+
+
+_NOBODYS = """
+    delete from event e
+     where e.id > %(after)s and e.id <= %(last)s and e.profile_id is null
+       and (e.payload::text ilike any(%(patterns)s)
+            or exists (select from unnest(%(keys)s::text[], %(keyed)s::text[]) i(key, value)
+                        where lower(e.payload ->> i.key) = i.value))
+    returning source_kind, source_id, message_id
+"""
+
+
+def forget_nobodys(mentions: Mentions, *, after: UUID, limit: int) -> tuple[UUID | None, int]:
+    """Delete what names a person among the next `limit` events that belong to nobody; in the caller's transaction.
+
+    The last event that was looked at (None: there are no more), and how many were deleted.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select id from event where id > %s order by id offset %s limit 1", [after, limit - 1])
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute("select id from event where id > %s order by id desc limit 1", [after])
+            row = cursor.fetchone()
+        if row is None:
+            return None, 0
+        cursor.execute(_NOBODYS, {**mentions.parameters(), "after": after, "last": row[0]})
+        gone = cursor.fetchall()
+        _forget_keys_of(cursor, gone)
+    last: UUID = row[0]
+    return last, len(gone)
+
+
+def _forget_keys_of(cursor: Any, gone: Sequence[tuple[str, int, str]]) -> None:
+    keys = [event_key(kind, source_id, message_id) for kind, source_id, message_id in gone]
+    if keys:
+        cursor.execute("delete from event_key where key = any(%s)", [keys])

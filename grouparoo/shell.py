@@ -33,6 +33,7 @@ _ADMINS = (
     ("Team", "users", "team"),
     ("API keys", "key-round", "api_keys"),
     ("Audit log", "scroll-text", "audit_log"),
+    ("Erasures", "eraser", "erasures"),
     ("Settings", "sliders-horizontal", "settings"),
 )
 

@@ -23,6 +23,7 @@ WORK = {
     "deleted": "deleted",
     "revert": "revert",
     "export": "exports",
+    "erase": "erase",
     "outbound": "outbound",
     "replay": "replay",
     "group": "groups",

@@ -20,6 +20,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "deleted": ("schedules.look_for_deleted", "imports"),
     "revert": ("schedules.revert", "imports"),
     "exports": ("schedules.export_slice", "exports"),
+    "erase": ("schedules.erase", "default"),
     "outbound": ("schedules.outbound_slice", "outbound"),
     "replay": ("schedules.replay_slice", "outbound"),
     "groups": ("groups.recalculate", "groups"),

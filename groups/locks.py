@@ -95,6 +95,16 @@ def lock(group_id: int) -> Locked | None:
     return Locked(own[1], _parsed(own[2]), own[4], _define(row for row in rows if row[0] != group_id))
 
 
+def hold_all() -> None:
+    """Keep every group from being recalculated, swept or changed by hand until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [RULES_LOCK])
+        cursor.execute(
+            "select pg_advisory_xact_lock_shared(%s, id::int) from (select id from profile_group order by id) g",
+            [GROUP_LOCK],
+        )
+
+
 def _lock(cursor: Any, statement: str, ids: list[int]) -> list[tuple[Any, ...]]:
     if not ids:
         return []

@@ -262,6 +262,27 @@ def follow_undone(*, winner: UUID, loser: UUID, joined: Sequence[int], left: Seq
     )
 
 
+def forget_changes(profile_ids: Sequence[UUID], *, limit: int) -> int:
+    """Delete some of the log of joining and leaving of people who are being erased; how many rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from group_membership_change c using (select id, at from group_membership_change"
+            " where profile_id = any(%s) limit %s) gone where c.id = gone.id and c.at = gone.at",
+            [list(profile_ids), limit],
+        )
+        return int(cursor.rowcount)
+
+
+def forget(profile_ids: Sequence[UUID]) -> int:
+    """Take people who are being erased out of every group, untold; how many memberships.
+
+    In the transaction that deletes their profiles, which holds all groups, so that nobody puts them back.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("delete from group_member where profile_id = any(%s)", [list(profile_ids)])
+        return int(cursor.rowcount)
+
+
 def cause_of(group_id: int) -> str:
     """The cause of moves that follow those of another group."""
     return f"group:{group_id}"

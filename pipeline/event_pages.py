@@ -22,9 +22,9 @@ from core.ui.wording import NBSP, number, plural, value_text
 from events.models import Event, EventState, Inbox, SourceKind
 from groups import pages as group_pages
 from groups.models import GroupMembershipChange
-from pipeline.items import DEVICE, PREVIOUS
 from profiles import hydration_traces, queries, ruleset
 from profiles.models import HydrationTrace, Profile, ProfileChange, Retrieval
+from profiles.naming import DEVICE, PREVIOUS
 from profiles.properties import type_value
 from profiles.queries import Person
 from profiles.resolution import CONFLICT

@@ -21,6 +21,8 @@ from events.envelope import InboundEvent
 from events.models import EventState
 from pipeline.items import BatchResult
 from pipeline.process import Contended, process
+from profiles import ruleset, suppression
+from profiles.naming import identities_in
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +123,8 @@ def _process(batch: Sequence[InboundEvent], token: UUID) -> None:
 def _reject(event: InboundEvent, rows: InboxClaim, *, reason: str) -> None:
     """Store an event that cannot be processed, with the reason, so that it is seen and holds up nothing."""
     log.error("event %s cannot be processed: %s", event.id, reason)
+    rules = ruleset.load()
+    is_erased = bool(suppression.find(identities_in(event.payload, rules), rules))
     stored = store.ProcessedEvent(
         id=rows.ids[0],
         event=event,
@@ -132,7 +136,7 @@ def _reject(event: InboundEvent, rows: InboxClaim, *, reason: str) -> None:
     )
     with transaction.atomic():
         rows.hold(BatchResult())
-        store.finish([stored])
+        store.finish([] if is_erased else [stored])
 
 
 def is_waiting() -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from core.accounts import project
@@ -14,15 +13,12 @@ from core.lib.clock import from_us, to_us
 from core.lib.json import NotStorable, dumps
 from events import store
 from events.envelope import InboundEvent, event_key
-from profiles.identity import Identity, identity_of
-from profiles.models import ANONYMOUS
-from profiles.properties import savable, type_payload, type_value
+from profiles import suppression
+from profiles.naming import DEVICE, absorbed_in, device_in
+from profiles.properties import savable, type_payload
 from profiles.resolution import Arrival
 from profiles.ruleset import Rule, RuleSet
-from profiles.types import compare_key
 
-DEVICE = "_anonymous_id"  # the key of a payload under which any event may carry an anonymous id
-PREVIOUS = "_previous_id"  # the key under which an event says who else the same person was
 AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than this counts as the arrival
 
 
@@ -30,6 +26,7 @@ AHEAD = timedelta(minutes=5)  # an own time further ahead of its arrival than th
 class BatchResult:
     """What became of a batch. `errors` are (index in the batch, what is wrong, one sentence).
 
+    `erased` of the events named somebody who was erased on request: nothing of them is kept, not even among `errors`.
     `unanswered` are the properties that could not be asked for, for some people at least, with the reason.
     """
 
@@ -41,6 +38,7 @@ class BatchResult:
     unlinked: int = 0
     conflicts: int = 0
     rejected: int = 0
+    erased: int = 0
     statements: int = 0
     errors: list[tuple[int, str, str]] = field(default_factory=list)
     unanswered: dict[str, str] = field(default_factory=dict)
@@ -89,31 +87,28 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
             facts=type_payload(event.payload, rules_of[kind], blocked=blocked),
             new_guid=ids[2 * index + 1],
             may_create=event.may_create,
-            device=_device(event.payload, DEVICE, blocked),
-            absorbs=_absorbed(event.payload, user_id, blocked),
+            device=device_in(event.payload, DEVICE, blocked),
+            absorbs=absorbed_in(event.payload, user_id, blocked),
         )
         items.append(Item(index, event, event_id, key, text, arrival))
-        for fact in arrival.facts:
+    items = _leave_out_erased(items, ruleset, result)
+    for item in items:
+        for fact in item.arrival.facts:
             if fact.rejected:
-                result.errors.append((index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
+                result.errors.append((item.index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
     return items
 
 
-def _device(payload: Mapping[str, Any], key: str, blocked: Collection[str]) -> Identity | None:
-    """The anonymous id that a payload carries; one too long to be an id is none."""
-    value = payload.get(key)
-    if not isinstance(value, str) or not value.strip() or value.strip().lower() in blocked:
-        return None
-    return ANONYMOUS, compare_key("string", value.strip())
-
-
-def _absorbed(payload: Mapping[str, Any], user_id: Rule | None, blocked: Collection[str]) -> list[Identity]:
-    """Who the sender says is the same person: a former id, which may be an anonymous one or a user's."""
-    device = _device(payload, PREVIOUS, blocked)
-    if device is None:
-        return []
-    value = type_value(user_id, payload[PREVIOUS])[0] if user_id is not None and user_id.is_unique else None
-    return [device] if value is None or user_id is None else [device, identity_of(user_id, value)]
+def _leave_out_erased(items: list[Item], ruleset: RuleSet, result: BatchResult) -> list[Item]:
+    """Every door ends here: what names someone who was erased goes no further, whoever sends it."""
+    if ruleset.suppression_key is None:
+        return items
+    gone = suppression.find({named for item in items for named in item.arrival.identities}, ruleset)
+    if not gone:
+        return items
+    kept = [item for item in items if gone.isdisjoint(item.arrival.identities)]
+    result.erased += len(items) - len(kept)
+    return kept
 
 
 def _own_time_us(event: InboundEvent) -> int:

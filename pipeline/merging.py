@@ -21,7 +21,7 @@ from groups import membership
 from pipeline.items import BatchResult
 from pipeline.process import Join, process
 from pipeline.refresh import NoClaim, refresh
-from profiles import hydration, identity, merges, properties, ruleset
+from profiles import hydration, identity, merges, properties, ruleset, suppression
 from profiles.identity import Owners
 from profiles.models import Profile, ProfileMerge
 
@@ -92,6 +92,7 @@ def undo(merge_id: int, *, actor: Actor) -> ProfileMerge:
             raise NotFound("There is no such merge.")
         if made.undone_at is not None:
             raise Refused("This merge was undone already.")
+        _refuse_erased(made.winner_id, made.loser_id)
         rules = ruleset.load()
         if not ruleset.hold(rules.version):
             raise Refused("The properties are being changed: try again in a moment.")
@@ -125,8 +126,14 @@ def _check(winner: UUID, loser: UUID) -> None:
     if winner == loser:
         raise InvalidInput("A profile cannot be merged with itself.", {"loser": "Choose another profile."})
     found = {profile.pk: profile.merged_into for profile in Profile.objects.filter(pk__in=[winner, loser])}
+    _refuse_erased(winner, loser)
     for guid in (winner, loser):
         if guid not in found:
             raise NotFound(f"There is no profile {guid}.")
         if found[guid] is not None:
             raise Refused(f"The profile {guid} is part of {found[guid]} already.")
+
+
+def _refuse_erased(*guids: UUID) -> None:
+    if suppression.being_erased(guids):
+        raise Refused("One of the two is being erased on request: nothing of them changes any more.")

@@ -27,7 +27,17 @@ from events.envelope import InboundEvent
 from events.models import EventState
 from groups import membership
 from pipeline.items import BatchResult, Item, read_items
-from profiles import guards, hydration, hydration_retries, hydration_traces, identity, merges, properties, ruleset
+from profiles import (
+    guards,
+    hydration,
+    hydration_retries,
+    hydration_traces,
+    identity,
+    merges,
+    properties,
+    ruleset,
+    suppression,
+)
 from profiles import rules as rules_store
 from profiles.answers import learn, owners_of_answers
 from profiles.hydration import Fetched
@@ -130,13 +140,14 @@ def prepare(
     now_us = hydration.database_now_us()
     result = BatchResult()
     items = read_items(batch, rules, now_us=now_us, result=result)
+    refresh = suppression.leave_out(refresh, rules)
     owners = identity.look_up(_identities(items), also=refresh)
     resolution, people = _resolve(items, owners, rules, refresh, join, now_us=now_us)
     carried, read_us = _carried(items, resolution, now_us=now_us)
     fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
     result.statements = len(fetched.statements)
     result.unanswered = {key: reason for errors in fetched.errors.values() for key, reason in errors.items()}
-    identity.look_up_more(owners, owners_of_answers(fetched, rules, owners))
+    _look_up_answers(fetched, rules, owners)
     blanks = guards.judge(people, fetched, rules, now_us=now_us)
     learn(people, fetched, rules, owners, now_us=now_us)
     return Prepared(items, refresh, join, rules, now_us, owners, resolution, people, fetched, blanks, result)
@@ -222,11 +233,18 @@ def _lock(prepared: Prepared) -> None:
     )
     if not prepared.fetched.covers(prepared.people):
         raise Outrun
-    identity.look_up_more(fresh, owners_of_answers(prepared.fetched, prepared.ruleset, fresh))
+    _look_up_answers(prepared.fetched, prepared.ruleset, fresh)
     if not {guid for guid, person in fresh.people.items() if not person.is_new} <= known.keys():
         raise Outrun
     learn(prepared.people, prepared.fetched, prepared.ruleset, fresh, now_us=prepared.now_us)
     _count(prepared)
+
+
+def _look_up_answers(fetched: Fetched, rules: RuleSet, owners: Owners) -> None:
+    """Who owns the unique values that Apps answered, and which of these are refused."""
+    wanted = owners_of_answers(fetched, rules, owners)
+    owners.erased |= suppression.find(wanted, rules)
+    identity.look_up_more(owners, wanted)
 
 
 def _identities(items: Sequence[Item]) -> set[Identity]:

@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.lib.names import fold_name
-from pipeline.items import DEVICE, PREVIOUS
 from profiles.dates import date_from_number, date_from_text
+from profiles.naming import DEVICE, PREVIOUS
 from profiles.rejected import Rejected
 from profiles.ruleset import RuleSet
 

@@ -50,6 +50,8 @@ def _fact(rule: Rule, raw: Any, person: Person, owners: Owners) -> Fact:
     if not rule.is_unique or value is None:
         return Fact(rule, value, rejected)
     identity = identity_of(rule, value)
+    if identity in owners.erased:
+        return Fact(rule, None, ["", "belongs to someone who was erased on request"])
     owner = owners.owner_of(identity)
     if owner is not None and owner is not person:
         return Fact(rule, None, [str(value), f"belongs to another profile, {owner.guid}"])

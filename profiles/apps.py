@@ -12,5 +12,9 @@ class ProfilesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What the page of an App shows of properties."""
+        """What the page of an App shows of properties; which secrets change with the operator's keys."""
+        from apps_connectors import apps_store  # noqa: PLC0415  models are not there before ready()
+        from profiles import suppression_key  # noqa: PLC0415
+
+        apps_store.rotate_with(suppression_key.rotate_secrets)
         slots.register(Slot("app", "Properties it fills", "properties:of_app"))

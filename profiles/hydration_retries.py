@@ -50,3 +50,10 @@ def waiting() -> Sequence[tuple[str, int]]:
     with connection.cursor() as cursor:
         cursor.execute("select reason, count(*) from hydration_retry group by reason order by 2 desc limit 20")
         return list(cursor.fetchall())
+
+
+def forget(profile_ids: Sequence[UUID]) -> int:
+    """Ask no more for people who are being erased; how many waited. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from hydration_retry where profile_id = any(%s)", [list(profile_ids)])
+        return int(cursor.rowcount)

@@ -39,6 +39,7 @@ class Owners:
     released: set[Identity] = field(default_factory=set)
     absorbers: set[UUID] = field(default_factory=set)  # who owns the identities of others that became part of them
     devices: dict[UUID, int] = field(default_factory=dict)  # how many anonymous ids each of them owns
+    erased: set[Identity] = field(default_factory=set)  # of people who were erased on request: nobody may own these
 
     def owner_of(self, identity: Identity) -> Person | None:
         """Who owns it now; of someone who became part of another, that other."""
@@ -268,3 +269,10 @@ def identities_by_profile(guids: Sequence[UUID]) -> dict[UUID, dict[int, str]]:
         for guid, rule_id, value in cursor.fetchall():
             found[guid][rule_id] = value
     return found
+
+
+def forget(guids: Sequence[UUID]) -> int:
+    """Delete every identity of people who are being erased; how many. They are locked by the caller."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from profile_identity where profile_id = any(%s)", [list(guids)])
+        return int(cursor.rowcount)

@@ -144,6 +144,12 @@ def take_back(merge: ProfileMerge, winner: Person, loser: Person, rules: RuleSet
     ProfileMerge.objects.filter(pk=merge.pk).update(undone_at=Now(), undone_cause=cause)
 
 
+def forget(profile_ids: Sequence[UUID]) -> int:
+    """Delete the log of merges of people who are being erased; how many rows. In the caller's transaction."""
+    named = Q(winner_id__in=profile_ids) | Q(loser_id__in=profile_ids)
+    return ProfileMerge.objects.filter(named).delete()[0]
+
+
 def all_ids(guid: UUID) -> QuerySet[Profile, Any]:
     """The ids under which events and logs know a profile, for a filter: its own and those of who became part of it."""
     return Profile.objects.filter(Q(pk=guid) | Q(merged_into=guid)).values("pk")

@@ -3,7 +3,8 @@
 `Profile`, `ProfileDate` and `ProfileChange` are written only by `profiles/properties.py`, `ProfileIdentity` by
 `profiles/identity.py`, and only the pipeline calls them. A rule that becomes unique fills in its identities once, by
 `profiles/uniqueness.py`; the values of a deleted one are taken out of all of these by `profiles/forgetting.py`. Rules
-are written only by `profiles/rules.py`, `HydrationRetry` by `profiles/hydration_retries.py`.
+are written only by `profiles/rules.py`, `HydrationRetry` by `profiles/hydration_retries.py`, `Suppression`,
+`SuppressionKey` and `ErasedProfile` by `profiles/suppression.py`.
 """
 
 from __future__ import annotations
@@ -259,6 +260,39 @@ class ProfileChange(models.Model):
     class Meta:
         db_table = "profile_change"
         managed = False
+
+
+class SuppressionKey(models.Model):
+    """The key of all suppressions, encrypted by the operator's keys: so these can change and no suppression is lost."""
+
+    secret = models.TextField()
+
+    class Meta:
+        db_table = "suppression_key"
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="suppression_key_one_row")]
+
+
+class Suppression(models.Model):
+    """An identity of someone who was erased, as a keyed hash: no door lets in what names it. It tells nobody who."""
+
+    digest = models.BinaryField(primary_key=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "suppression"
+
+
+class ErasedProfile(models.Model):
+    """A profile of someone who is being erased: it is not hydrated, sent or merged any more, and its row will go.
+
+    The rows stay until nothing of it is left; then they go too.
+    """
+
+    profile_id = models.UUIDField(primary_key=True)
+    erasure_id = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        db_table = "erased_profile"
 
 
 class ProfileProperty(models.Model):

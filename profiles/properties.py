@@ -238,3 +238,22 @@ def _as_text(value: Any) -> str:
     """A rejected value as text that PostgreSQL can hold, not too long."""
     text = value if isinstance(value, str) else repr(value)
     return text[:_REJECTED_LENGTH].replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def forget_changes(profile_ids: Sequence[UUID], *, limit: int) -> int:
+    """Delete some of the change log of people who are being erased; how many rows. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from profile_change c using (select id, at from profile_change where profile_id = any(%s) limit %s)"
+            " gone where c.id = gone.id and c.at = gone.at",
+            [list(profile_ids), limit],
+        )
+        return int(cursor.rowcount)
+
+
+def forget_people(profile_ids: Sequence[UUID]) -> int:
+    """Delete these profiles and their dates; how many profiles. They are locked, and own no identity any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("delete from profile_date where profile_id = any(%s)", [list(profile_ids)])
+        cursor.execute("delete from profile where guid = any(%s)", [list(profile_ids)])
+        return int(cursor.rowcount)

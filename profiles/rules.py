@@ -18,6 +18,7 @@ from django.utils import timezone
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
 from core.lib.errors import InvalidInput, Refused
+from core.lib.mentions import Mentions
 from core.work import leases
 from core.work.models import Work, WorkState
 from core.work.wake import wake
@@ -313,6 +314,25 @@ def _ask_everyone(rule: ProfilePropertyRule) -> None:
     if not waiting.exists():
         leases.enqueue(kind=REHYDRATE, subject=f"{EVERYONE}{current_version()}")
     wake("rehydrate")
+
+
+def untell(mentions: Mentions) -> int:
+    """Take what names a person out of the last errors and warnings of rules; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update profile_property_rule set last_error = '', warning = ''"
+            " where concat(last_error, warning) ilike any(%(patterns)s)",
+            mentions.parameters(),
+        )
+        return int(cursor.rowcount)
+
+
+def keep_batches_away() -> None:
+    """No batch writes until the caller commits, and every one that read the rules before starts over.
+
+    For whoever changes what a batch goes by beside the rules themselves.
+    """
+    _lock_and_count()
 
 
 def _lock_and_count() -> None:

@@ -12,6 +12,7 @@ from django.db import connection
 from core.accounts import project
 from plugins.contracts import ColumnAsk, Filter, QueryAsk
 from profiles.models import ProfilePropertyRule, Retrieval, RuleSetVersion, RuleState, RuleVariable
+from profiles.suppression_key import read_key
 from profiles.types import TYPES, parse_array
 
 RULES_LOCK = 0x47520002  # advisory: shared by every batch while it writes, exclusive while a rule changes
@@ -54,6 +55,7 @@ class RuleSet:
     version: int
     rules: tuple[Rule, ...]
     follows_updates: bool = False  # whether ProfileDate has the time of each profile's last change
+    suppression_key: bytes | None = field(default=None, repr=False)  # set once somebody was erased on request
 
     @cached_property
     def by_key(self) -> dict[str, Rule]:
@@ -178,7 +180,7 @@ def _read(*, version: int, region: str) -> RuleSet:
         for row in rows
     )
     follows = RuleSetVersion.objects.filter(pk=1, follows_updates=True).exists()
-    return RuleSet(version=version, rules=rules, follows_updates=follows)
+    return RuleSet(version=version, rules=rules, follows_updates=follows, suppression_key=read_key())
 
 
 def parser_of(type_name: str, *, is_array: bool, region: str) -> Callable[[Any], Any]:

@@ -25,6 +25,7 @@ class SchedulesConfig(AppConfig):
         causes.register("person", name_people)
         slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))
         slots.register(Slot("profile", "Events that went out", "subscriptions:of_profile", order=1))
+        slots.register(Slot("profile", "What they may ask for", "erasures:of_profile", order=2))
         slots.register(Slot("group", "Where it is sent", "schedules:of_group"))
         slots.register(Slot("event", "Where it went", "subscriptions:of_event"))
         slots.register(Slot("app", "Schedules that use it", "schedules:of_app", order=1))

@@ -5,7 +5,8 @@ that passes from one profile to another) and at last `export_decision`. `schedul
 
 The actions of a decision:
 
-    none            not wanted, nothing known of it: nothing to do with this schedule
+    none            not wanted, nothing known of it: nothing to do with this schedule; or the person is being erased,
+                    which a run of its own does
     keep            the destination holds what is wanted
     settle          it does, and something else was owed or refused: that is dropped
     drop            nothing is wanted, held or in doubt any more: the row goes
@@ -114,6 +115,7 @@ _DECIDE = """
     insert into export_decision (profile_id, action, key, payload, group_names)
     select w.profile_id,
            case
+               when r.state = 'erasing' then 'none'
                when w.is_refused then 'refuse'
                when r.profile_id is null then case when d.key is null then 'none' else 'owe' end
                when r.may_hold is null and d.key is not distinct from r.key

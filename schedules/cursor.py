@@ -54,6 +54,13 @@ def read_horizon() -> int:
         return int(cursor.fetchone()[0])
 
 
+def read_newest() -> int:
+    """A number that no transaction has yet: once the horizon has reached it, all that are open now have ended."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        return int(cursor.fetchone()[0])
+
+
 def find(schedule_id: int, *, mapping_version: int) -> int | None:
     """The mark from which the logs say all that changed; None when everyone has to be compared first."""
     known = ExportCursor.objects.filter(schedule_id=schedule_id).first()

@@ -4,7 +4,8 @@ A run passes through two phases. **collect** reads the change logs from the sche
 compared yet, goes through everyone), and stores in the ledger what is owed, together with the new mark. **send** takes
 owed rows in batches: they are marked as sent in a transaction of their own, then the plugin is called in none, then its
 answers are stored. Between the two a dry run ends with its plan, and so does a run that the guard stops; a run that
-sends exactly such a plan has the second phase alone. A run that sends **again** owes first what is there already.
+sends exactly such a plan has the second phase alone. A run that sends **again** owes first what is there already. A run
+of an erasure knows one phase, **remove**: it removes that person, whatever the mode, and sends nothing else.
 Every transaction holds the run's lease, so a worker may be killed at any moment; what it had sent
 and not recorded is in doubt, and is settled before anything else is done.
 
@@ -31,7 +32,7 @@ from core.work import leases
 from core.work.leases import Lease, LostLease
 from plugins import registry
 from plugins.base import ExportsProfiles, ReadsBack
-from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, PluginError, Retry
+from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, PluginError, Retry, SyncMode
 from schedules import again, comparing, cursor, guard, ledger, payloads, plans, runs, schedules_store, sending
 from schedules.answers import Answers
 from schedules.ledger import OwedRow
@@ -95,7 +96,7 @@ class _Place:
 
     run: int
     by: str = ""  # the lease under which what was unanswered before has been settled
-    phase: str = "collect"  # again, collect, send
+    phase: str = "collect"  # again, collect, send, remove
     again: str | None = None  # the last profile of those that are sent again
     exact: bool = False  # a plan is sent, and nothing else is looked for
     backfill: bool = False  # everyone is sent for the first time, or anew
@@ -166,6 +167,10 @@ def _start_anew(run: Run) -> _Place:
 
 
 def _begin(lease: Lease, run: Run, plan: ExportPlan) -> _Place:
+    if plans.ERASE in run.options:
+        place = _Place(run.pk, phase="remove", exact=True)
+        runs.begin(lease, mark=place.write(), total=None)
+        return place
     if plans.is_exact(run):
         place = _Place(run.pk, phase="send", exact=True)
         with transaction.atomic():
@@ -197,6 +202,8 @@ class _Exporting:
         if self.place.phase == "again":
             self._owe_again(lease)
             return True
+        if self.place.phase == "remove":
+            return self._remove(lease)
         return self._collect(lease) if self.place.phase == "collect" else self._send(lease)
 
     # ------------------------------------------------------------ doubt
@@ -218,6 +225,7 @@ class _Exporting:
                 )
                 runs.count(self.run.pk, answers.counts if self.place.phase == "send" else {})
             ledger.doubt(self.plan.schedule_id, attempts=unanswered)
+            ledger.set_aside(self.plan.schedule_id)
         self.place = place
         return True
 
@@ -335,8 +343,8 @@ class _Exporting:
             self.plan.schedule_id, attempt_id=attempt, run_id=self.run.pk, after=after, limit=self.kind.batch_size
         )
 
-    def _call(self, lease: Lease, rows: Sequence[OwedRow]) -> list[Outcome]:
-        target = replace(self.plan.target, is_backfill=self.place.backfill)
+    def _call(self, lease: Lease, rows: Sequence[OwedRow], **more: Any) -> list[Outcome]:
+        target = replace(self.plan.target, is_backfill=self.place.backfill, **more)
         try:
             with connect(self.plan.app_id) as app:
                 return sending.deliver(cast("ExportsProfiles", app), target, rows, between=lease.renew)
@@ -364,6 +372,46 @@ class _Exporting:
         if down:
             lease.release(delay=self._delay(down.after, place.waits))
         return not (halt or down)
+
+    # ------------------------------------------------------------ removing someone who is erased
+
+    def _remove(self, lease: Lease) -> bool:
+        """Have some profiles of the erasure removed, and end behind the last; what is not removed the erasure tries
+        again by another run, so that this one holds up nothing.
+        """
+        if reason := self._why_stopped():
+            runs.finish(lease, state=RunState.STOPPED, error=reason)
+            return False
+        with slot(self.plan.app_id, SLOT_SECONDS) as is_free:
+            if not is_free:
+                lease.release(delay=_NO_SLOT_SECONDS)
+                return False
+            attempt = uuid4()
+            with transaction.atomic():
+                lease.hold(mark=self.place.write())
+                rows = ledger.claim_erased(
+                    self.plan.schedule_id,
+                    erasure_id=self.run.options[plans.ERASE],
+                    attempt_id=attempt,
+                    run_id=self.run.pk,
+                    limit=self.kind.batch_size,
+                )
+            answers = Answers(rows, self._call(lease, rows, mode=SyncMode.SYNC) if rows else [])
+        return self._record_removals(lease, attempt, answers) if rows else self._finish(lease)
+
+    def _record_removals(self, lease: Lease, attempt: UUID, answers: Answers) -> bool:
+        rows, halt = answers.rows, answers.halt
+        with transaction.atomic():
+            lease.hold(mark=self.place.write(), done=lease.done + len(rows))
+            pairs = list(zip(rows, answers.outcomes, strict=True))
+            ledger.record(self.plan.schedule_id, attempt_id=attempt, answers=pairs)
+            ledger.set_aside(self.plan.schedule_id)
+            runs.count(self.run.pk, {"selected": len(rows), "owed": len(rows)})
+            runs.count(self.run.pk, answers.counts)
+            if halt:
+                schedules_store.halt(self.plan.schedule_id, halt)
+                runs.finish(lease, state=RunState.FAILED, error=halt)
+        return not halt
 
     def _wait_and_collect_again(self) -> _Place:
         place, waits = self.place, self.place.waits + 1

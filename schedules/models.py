@@ -2,7 +2,8 @@
 
 `Schedule`, `ScheduleField`, `ScheduleGroup` are written by `schedules/schedules_store.py`; `Run` and `RunError` by
 `schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `SentLog` by `schedules/sent_log.py`, `ExportCursor` by
-`schedules/cursor.py`. The models of outbound events are in `schedules/outbound/models.py`.
+`schedules/cursor.py`. The models of outbound events are in `schedules/outbound/models.py`, those of erasing a person
+in `schedules/erasing/models.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from apps_connectors.models import App
 from core.work.models import Work
 from groups.models import Group
 from profiles.models import ProfilePropertyRule
-from schedules.outbound import models as _outbound  # noqa: F401  so that Django finds them
+from schedules.erasing import models as _erasing  # noqa: F401  so that Django finds them
+from schedules.outbound import models as _outbound  # noqa: F401
 
 
 class Direction(models.TextChoices):
@@ -126,12 +128,14 @@ class RunState(models.TextChoices):
 class Run(models.Model):
     """One execution of a schedule. Its progress, lease and mark are those of its `work`.
 
-    `counters` of an import: read, events, unchanged, created, changed, rejected. Of an export: selected, sent,
+    `counters` of an import: read, events, unchanged, created, changed, rejected, skipped
+    (rows of people who were erased on request). Of an export: selected, sent,
     created, updated, removed, unchanged, rejected, owed; of one that ended with a plan (see `schedules/plans.py`) also
     plan_created, plan_updated, plan_removed, plan_held.
 
     `options` of an export: plan (work out what would be sent, and send nothing), exact (the run whose plan is sent),
-    again (what is sent although the destination has it: see `schedules/again.py`).
+    again (what is sent although the destination has it: see `schedules/again.py`), erase (the erasure whose person is
+    removed, and nothing else is sent).
     """
 
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="runs")
@@ -197,6 +201,7 @@ class RecordState(models.TextChoices):
     OWED = "owed", "Owed"
     SENT = "sent", "Sent, not answered"
     REJECTED = "rejected", "Rejected"
+    ERASING = "erasing", "To be removed: erased on request"
 
 
 class ExportRecord(models.Model):
@@ -211,6 +216,8 @@ class ExportRecord(models.Model):
     `may_hold` lists what the destination may hold besides, for which this profile answers: what a call left that was
     never answered, or what stands under a key taken over from another profile. Each is {key, payload, groups}. While
     it is set nothing counts as up to date, whatever the values say; an accepted answer clears it.
+
+    Of someone who is being erased a removal is owed, whatever the mode: `erasing`, until a run of the erasure takes it.
     """
 
     pk = models.CompositePrimaryKey("profile_id", "schedule_id")  # so that it serves a profile's page too

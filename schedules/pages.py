@@ -201,12 +201,14 @@ def add_up(shown: ShownRun) -> list[Part]:
 
 def _import_sum(counters: Mapping[str, int], shown: ShownRun) -> list[Part]:
     read, unchanged, rejected = (counters.get(key, 0) for key in ("read", "unchanged", "rejected"))
+    skipped = counters.get("skipped", 0)
     people = _listed((counters.get("created", 0), "people new"), (counters.get("changed", 0), "changed"))
     return [
         Part(read, "rows read" if read != 1 else "row read"),
-        Part(max(0, read - unchanged - rejected), "became events", people),
+        Part(max(0, read - unchanged - rejected - skipped), "became events", people),
         Part(unchanged, "unchanged", "taken before, as they are" if unchanged else "", "p2"),
         Part(rejected, "rejected", "see below" if rejected else "", "p3"),
+        *([Part(skipped, "skipped", "people who were erased on request", "p4")] if skipped else []),
     ]
 
 
@@ -219,7 +221,12 @@ def part_bar(shown: ShownRun, parts: Sequence[Part]) -> str:
 
 def describe_trigger(run: Run) -> str:
     """What started a run: "by its schedule", "by Mia Okafor"."""
-    plain = {"schedule": "by its schedule", "change": "because people changed", "upload": "by an upload"}
+    plain = {
+        "schedule": "by its schedule",
+        "change": "because people changed",
+        "upload": "by an upload",
+        "erasure": "to erase a person",
+    }
     if run.trigger in plain:
         return plain[run.trigger]
     return f"by {causes.name_all([run.trigger])[run.trigger].label}"

@@ -16,9 +16,11 @@ from core.work.leases import Lease
 from events.envelope import InboundEvent
 from pipeline.items import BatchResult
 from plugins.contracts import Page, RecordSource
+from profiles import suppression
 from schedules import deletions, runs, schedules_store
 from schedules.models import Run, RunState
 from schedules.rows import RowPlan
+from schedules.runs import FoundError
 from schedules.uploads import remove_file
 
 
@@ -45,11 +47,13 @@ class TakenPage:
             "changed": result.changed,
             "unlinked": result.unlinked,
             "rejected": result.rejected + len(rejects),
+            "skipped": result.erased,
         }
         runs.count(run_id, counters, notes=self.notes if is_end else ())
         found = [(row.reason, {"row": row.number, "text": row.text[:500]}) for row in rejects]
         found += [(what, {**self._where(events[index]), "detail": detail}) for index, what, detail in result.errors]
-        runs.record_errors(run_id, runs.group_errors(found))
+        erased = [FoundError(suppression.ERASED, result.erased)] if result.erased else []
+        runs.record_errors(run_id, [*runs.group_errors(found), *erased])
         if is_end:
             self._move_high_water_mark()
             if not self.page.more:

@@ -191,8 +191,8 @@ def count_everyone(plan: ExportPlan) -> int:
 def compute_wanted(plan: ExportPlan) -> None:
     """Fill `export_wanted` afresh for every candidate, in one statement and so from one moment.
 
-    Wanted is a profile that is not merged away, has a value for the key, and is a member of a group of the schedule
-    (or the schedule sends everyone).
+    Wanted is a profile that is neither merged away nor being erased, has a value for the key, and is a member of a
+    group of the schedule (or the schedule sends everyone).
     """
     payload, given = _payload(plan.fields)
     statement = f"""
@@ -207,6 +207,7 @@ def compute_wanted(plan: ExportPlan) -> None:
                            where q.schedule_id = %(schedule)s and q.claimed_key = wanted.key) end
           from export_candidate c
           left join profile p on p.guid = c.profile_id and p.merged_into is null
+                             and not exists (select from erased_profile x where x.profile_id = c.profile_id)
           left join lateral (
                 select jsonb_agg(g.name order by g.name) as names
                   from group_member m

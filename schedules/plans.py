@@ -29,6 +29,7 @@ from schedules.models import Direction, Run, RunState, SentKind
 from schedules.runs import UNFINISHED
 
 PLAN, EXACT, DISCARDED = "plan", "exact", "discarded"  # options of a run
+ERASE = "erase"  # an option of runs that remove someone who is being erased: they change no plan of others
 _HELD = "plan_held"  # a counter of every run that ended with a plan
 _STREAMED_AT_ONCE = 2000
 
@@ -110,7 +111,8 @@ def of_run(run: Run) -> Plan | None:
     counters = run.counters
     if not has_plan(run):
         return None
-    newest = Run.objects.filter(schedule_id=run.schedule_id).order_by("-id").values_list("pk", flat=True).first()
+    others = Run.objects.filter(schedule_id=run.schedule_id).exclude(options__has_key=ERASE)
+    newest = others.order_by("-id").values_list("pk", flat=True).first()
     is_discarded = bool(run.options.get(DISCARDED))
     return Plan(
         run=run,

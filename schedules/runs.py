@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg2.extras import execute_values
@@ -22,10 +22,12 @@ from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
 from core.lib.errors import NotFound, Refused
 from core.lib.json import dumps
+from core.lib.mentions import Mentions
 from core.work import leases
 from core.work.leases import Lease
 from core.work.models import WorkState
 from core.work.wake import wake
+from profiles import suppression
 from schedules import schedules_store
 from schedules.models import Direction, Run, RunError, RunState, Schedule
 
@@ -235,8 +237,52 @@ def record_errors(run_id: int, found: Sequence[FoundError]) -> None:
 
 def has_rejects(run_id: int) -> bool:
     """Whether something in what the run read did not go through, or found nobody."""
-    found = Q(errors__isnull=False) | Q(counters__unlinked__gt=0)
-    return Run.objects.filter(found, pk=run_id).exists()
+    errors = RunError.objects.filter(run=OuterRef("pk")).exclude(message=suppression.ERASED)
+    return Run.objects.filter(Exists(errors) | Q(counters__unlinked__gt=0), pk=run_id).exists()
+
+
+# ---------------------------------------------------------------- erasing a person
+
+_UNTELL = """
+    update run
+       set error = case when error ilike any(%(patterns)s) then %(said)s else error end,
+           notes = case when notes::text ilike any(%(patterns)s) then '[]' else notes end,
+           options = case when options::text ilike any(%(patterns)s) and jsonb_exists(options, 'again')
+                          then jsonb_set(options, '{again,profiles}', '[]') else options end
+     where id > %(after)s and id <= %(last)s and concat(error, notes, options) ilike any(%(patterns)s)
+"""
+_UNTELL_EXAMPLES = """
+    with named as materialized (
+        select e.id, jsonb_agg(x.value) filter (where not t.is_theirs) as kept, bool_or(t.is_theirs) as any
+          from run_error e cross join lateral jsonb_array_elements(e.examples) x
+         cross join lateral (
+               select x.value::text ilike any(%(patterns)s)
+                      or jsonb_typeof(x.value) = 'object' and exists (
+                          select from jsonb_each_text(case jsonb_typeof(x.value) when 'object' then x.value end) f
+                           where lower(f.value) = any(%(values)s)) as is_theirs) t
+         where e.run_id > %(after)s and e.run_id <= %(last)s
+         group by e.id
+    )
+    update run_error e set examples = coalesce(named.kept, '[]') from named where named.any and e.id = named.id
+"""
+_UNTOLD = "What stood here named a person who was erased."
+
+
+def untell(mentions: Mentions, *, after: int, limit: int) -> tuple[int | None, int]:
+    """Take what names a person out of errors, notes and options of the next `limit` runs, in the caller's transaction.
+
+    The last of these runs (None: there are no more), and how many rows were changed.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select max(id) from (select id from run where id > %s order by id limit %s) p", [after, limit])
+        last = cursor.fetchone()[0]
+        if last is None:
+            return None, 0
+        given = {**mentions.parameters(), "after": after, "last": last, "said": _UNTOLD}
+        cursor.execute(_UNTELL, given)
+        changed = int(cursor.rowcount)
+        cursor.execute(_UNTELL_EXAMPLES, given)
+        return int(last), changed + int(cursor.rowcount)
 
 
 # ---------------------------------------------------------------- inside

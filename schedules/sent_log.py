@@ -63,3 +63,14 @@ def of_run(run_id: int, *, since: datetime, until: datetime) -> QuerySet[SentLog
 
 def _say(outcome: Outcome) -> str:
     return "\n".join(part for part in (outcome.reason, outcome.reply) if part)[:_TEXT_LENGTH]
+
+
+def forget_people(profile_ids: Sequence[UUID], *, limit: int) -> int:
+    """Delete some of what was sent of people who are being erased; how many rows. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from sent_log s using (select id, at from sent_log where profile_id = any(%s) limit %s) gone"
+            " where s.id = gone.id and s.at = gone.at",
+            [list(profile_ids), limit],
+        )
+        return int(cursor.rowcount)

@@ -6,6 +6,7 @@ from celery import shared_task
 
 from core.work.wake import wake
 from schedules import deletions, exporting, importing, run_changes, runs
+from schedules.erasing import erasures, steps
 from schedules.outbound import delivering, replays
 
 
@@ -42,6 +43,13 @@ def export_slice() -> None:
     """Work on one export run for a slice."""
     if exporting.work_slice():
         wake("exports")
+
+
+@shared_task(name="schedules.erase")
+def erase() -> None:
+    """Work on erasing one person for a slice."""
+    if steps.work_slice():
+        wake(erasures.KIND)
 
 
 @shared_task(name="schedules.find_outbound")

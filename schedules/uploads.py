@@ -7,9 +7,11 @@ that were left out can be had back. A file that was brought and not started stay
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -39,6 +41,7 @@ NEW = "+"  # stands for a property that a column is to become
 SAMPLED = 100  # rows from which the types of new properties are guessed
 KEPT_SECONDS = 7 * 24 * 3600
 _SALT = "schedules.uploads"
+_SEARCHED_AT_ONCE = 8 * 1024 * 1024
 
 
 def start_upload(app_name: str, file: IO[bytes], *, name: str, actor: Actor) -> Run:
@@ -211,6 +214,51 @@ def remove_old_files() -> int:
     for file in old:
         file.unlink(missing_ok=True)
     return len(old)
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How many files held one of the values: removed ones, and those whose import is not over."""
+
+    removed: int
+    kept: int
+
+
+def remove_files_with(values: Sequence[str], *, between: Callable[[], None]) -> Searched:
+    """Remove every uploaded file in which one of these values stands, whatever its case; `between` keeps a lease.
+
+    A file that is being imported stays until that is over; it goes with the old ones at the latest.
+    """
+    unfinished = Run.objects.filter(state__in=runs.UNFINISHED, options__has_key="path")
+    busy = set(unfinished.values_list("options__path", flat=True))
+    wanted = [form for value in values for form in (value.lower().encode(), value.lower().encode("utf-16-le"))]
+    removed = kept = 0
+    for file in sorted(_folder().glob("*")) if wanted else ():
+        between()
+        if not file.is_file() or not _holds(file, wanted, between):
+            continue
+        if str(file) in busy:
+            kept += 1
+        else:
+            file.unlink(missing_ok=True)
+            removed += 1
+    return Searched(removed, kept)
+
+
+def _holds(file: Path, wanted: Sequence[bytes], between: Callable[[], None]) -> bool:
+    """Whether one of these stands in a file, packed or not. A file that cannot be read is not ours to judge."""
+    longest, tail = max(map(len, wanted)), b""
+    try:
+        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as opened:
+            while part := opened.read(_SEARCHED_AT_ONCE):
+                text = tail + part.lower()
+                if any(each in text for each in wanted):
+                    return True
+                tail = text[-longest:]
+                between()
+    except (OSError, EOFError, zlib.error):
+        return False
+    return False
 
 
 def _takes_files(app: App) -> bool:

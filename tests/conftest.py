@@ -37,6 +37,7 @@ ALONE = (
         "tests/schedules/test_cursor.py",
         "tests/schedules/test_export",
         "tests/schedules/test_plan_pages.py",
+        "tests/schedules/erasing",
         "tests/schedules/outbound",
         "tests/story",
     ),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
 from django.db.models import Model
 
 from core.accounts.actors import Actor
@@ -49,3 +50,18 @@ def _plain(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     plain: dict[str, Any] = json.loads(json.dumps(dict(values), cls=DjangoJSONEncoder))
     return plain
+
+
+def untell(subject_kind: str, subject_ids: Sequence[str], patterns: Sequence[str]) -> int:
+    """Take the content out of entries about these subjects, and of others that name them; how many.
+
+    Who did what when stays. In the caller's transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "update audit_entry set before = null, after = null, subject_label = ''"
+            " where (subject_kind = %s and subject_id = any(%s) or concat(before, after, subject_label) ilike any(%s))"
+            " and (before is not null or after is not null or subject_label <> '')",
+            [subject_kind, list(subject_ids), list(patterns)],
+        )
+        return int(cursor.rowcount)

@@ -19,7 +19,8 @@ from core.accounts.models import ApiKey, Role, User
 
 _RANK = {Role.VIEWER: 1, Role.EDITOR: 2, Role.ADMIN: 3}
 
-TOPICS = ("profiles", "groups", "apps", "schedules", "events", "team")
+TOPICS = ("profiles", "groups", "apps", "schedules", "events", "team", "privacy")
+_ADMINS = ("team", "privacy")  # topics that only admins have
 SCOPES = tuple(f"{topic}:{access}" for topic in TOPICS for access in ("read", "write"))
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
@@ -33,7 +34,7 @@ def has_role(user: User | AnonymousUser, role: str) -> bool:
 def role_for(scope: str) -> Role:
     """The least role that lets a person do in the browser what this scope lets a key do."""
     topic, access = scope.split(":")
-    if topic == "team":
+    if topic in _ADMINS:
         return Role.ADMIN
     return Role.EDITOR if access == "write" else Role.VIEWER
 

@@ -20,7 +20,13 @@ from core.ui.forms import ProductForm, Question, actor_of, confirmed, render_for
 from core.ui.wording import relative
 
 _LIFETIMES = (("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("", "Never"))
-_TOPICS = {"profiles": "people and properties", "team": "the team, API keys, settings and audit log"}
+_TOPICS = {
+    "profiles": "people and properties",
+    "team": "the team, API keys, settings and audit log",
+    "privacy": "everything of a person, and erasures",
+}
+
+_LISTS = {"team": "people", "privacy": "erasures"}  # where a topic's first list is not named as it is
 
 
 def scope_label(scope: str) -> str:
@@ -41,7 +47,7 @@ def say_scopes(scopes: Sequence[str]) -> str:
 def first_list(scopes: Sequence[str]) -> str:
     """The path of a list that a key with these scopes may read; to write a topic includes to read it."""
     topic = scopes[0].split(":")[0]
-    return f"/api/v1/{'people' if topic == 'team' else topic}/"
+    return f"/api/v1/{_LISTS.get(topic, topic)}/"
 
 
 class KeyForm(ProductForm):

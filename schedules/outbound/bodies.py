@@ -157,7 +157,7 @@ MATCHES = f"""
     end
 """
 
-# Whoever was merged into someone else goes by that profile.
+# Whoever was merged into someone else goes by that profile. For someone who is being erased there is none.
 PERSON = """
     lateral (
         with recursive chain (guid, merged_into, properties, created_at, updated_at) as (
@@ -165,7 +165,8 @@ PERSON = """
             union all
             select next.guid, next.merged_into, next.properties, next.created_at, next.updated_at
               from chain c join profile next on next.guid = c.merged_into
-        ) select guid, properties, created_at, updated_at from chain where merged_into is null
+        ) select guid, properties, created_at, updated_at from chain
+           where merged_into is null and not exists (select from erased_profile x where x.profile_id = chain.guid)
     ) p
 """
 

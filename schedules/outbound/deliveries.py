@@ -249,6 +249,29 @@ def owe_page_again(found: QuerySet[OutboundDelivery], *, after: UUID, limit: int
     return ids[-1][0], rows.update(state=DeliveryState.OWED, next_at=Now(), tries=0, tried_since=None)
 
 
+def withdraw(profile_ids: Collection[UUID]) -> int:
+    """Never send what is owed of people who are being erased, and empty what was sent; how many are dropped.
+
+    What is under way is left to its answer, and goes with the rest.
+    """
+    theirs = OutboundDelivery.objects.filter(profile_id__in=profile_ids)
+    dropped = theirs.filter(next_at__isnull=False).exclude(state=DeliveryState.SENT).delete()[0]
+    theirs.filter(next_at=None).update(body=None, error="", reply="", warning="", log=[])
+    return dropped
+
+
+def forget_people(profile_ids: Collection[UUID], *, limit: int) -> int:
+    """Delete some of the deliveries of people who are being erased; how many. In the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "delete from outbound_delivery d using (select event_id, subscription_id from outbound_delivery"
+            " where profile_id = any(%s) limit %s) gone"
+            " where d.event_id = gone.event_id and d.subscription_id = gone.subscription_id",
+            [list(profile_ids), limit],
+        )
+        return int(cursor.rowcount)
+
+
 def delete_of(subscription_id: int) -> None:
     """A subscription goes, and its log with it."""
     OutboundDelivery.objects.filter(subscription_id=subscription_id).delete()

@@ -44,6 +44,14 @@ CHECKS: dict[str, str] = {
         "select count(*) from subscription s where not exists (select from work w where w.kind = 'outbound'"
         " and w.subject = s.id::text and w.state in ('pending', 'running'))"
     ),
+    "people being erased whom no work erases": (
+        "select count(*) from erased_profile x where not exists (select from erasure e join work w on w.id = e.work_id"
+        " where e.id = x.erasure_id and e.finished_at is null and w.state in ('pending', 'running'))"
+    ),
+    "people being erased whose profile does not exist": (
+        f"select count(*) from erased_profile x where {_NOBODY.format('x')} and not exists"
+        " (select from erasure e where e.id = x.erasure_id and jsonb_exists(e.steps, 'profiles'))"
+    ),
     "work whose run does not exist": (
         "select count(*) from work w where w.kind in ('import', 'export')"
         " and not exists (select from run r where r.work_id = w.id)"
