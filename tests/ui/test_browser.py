@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from schedules.models import Run, RunState
@@ -47,6 +47,12 @@ def wait_for_htmx(page: Page) -> None:
     """Until the page and what a request brought are in their places and react: nobody is as quick as a script."""
     page.wait_for_load_state()
     expect(page.locator(".htmx-request, .htmx-swapping, .htmx-added, .htmx-settling")).to_have_count(0)
+
+
+def follow(page: Page, what: Locator) -> None:
+    """Press what leads to another page, and go on when that page is there: the one that is left may still answer."""
+    with page.expect_navigation():
+        what.click()
 
 
 def find_faults(page: Page, axe_source: str) -> list[str]:

@@ -19,7 +19,7 @@ from core.accounts.actors import SYSTEM
 from core.accounts.models import Invitation, Role, TwoFactor, User
 from tests.mailserver import run_mail_server, use
 from tests.ui.shop import PASSWORD, make_user
-from tests.ui.test_browser import find_faults, signed_in
+from tests.ui.test_browser import find_faults, follow, signed_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -180,10 +180,10 @@ def test_no_page_of_people_has_a_fault_that_axe_finds(
         for path in ("/team/", "/team/invite/", f"/team/{alice.pk}/", "/account/", "/account/two-factor/"):
             page.goto(f"{live_server.url}{path}")
             look(page, "inside")
-        page.get_by_role("button", name="Show the picture").click()
+        follow(page, page.get_by_role("button", name="Show the picture"))
         look(page, "the picture")
         page.get_by_label("Code").fill(pyotp.TOTP(two_factor.secret_to_scan(alice.pk)).now())
-        page.get_by_role("button", name="Turn it on").click()
+        follow(page, page.get_by_role("button", name="Turn it on"))
         look(page, "recovery codes")
         for path in ("/account/", "/account/two-factor/", "/account/two-factor/off/", "/account/two-factor/codes/"):
             page.goto(f"{live_server.url}{path}")
@@ -194,10 +194,10 @@ def test_no_page_of_people_has_a_fault_that_axe_finds(
             page.goto(f"{live_server.url}{path}")
             look(page, "where two factors are required")
         page.goto(f"{live_server.url}/team/{alice.pk}/")
-        page.get_by_role("button", name="Make a link").click()
+        follow(page, page.get_by_role("button", name="Make a link"))
         look(page, "a link for a new password")
         page.goto(f"{live_server.url}/team/")
-        page.get_by_role("button", name="Send again to bob@example.com").click()
+        follow(page, page.get_by_role("button", name="Send again to bob@example.com"))
         look(page, "a link of an invitation")
     with visitor(browser, width=width, theme=theme) as page:
         sign_in(page, live_server, "alice@example.com", PASSWORD)
