@@ -11,7 +11,7 @@ from core.accounts import project
 from core.accounts.actors import SYSTEM
 from core.work import leases, partitions
 from core.work.wake import wake
-from events import store
+from events import store, tallies
 from groups import groups_store
 from pipeline import inbox
 from profiles import hydration_traces
@@ -44,7 +44,7 @@ def sweep() -> None:
 
 @shared_task(name="grouparoo.keep_house")
 def keep_house() -> None:
-    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys."""
+    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys, tally events."""
     now = timezone.now()
     partitions.ensure(now)
     settings = project.current()
@@ -57,3 +57,4 @@ def keep_house() -> None:
     hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
     deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
+    tallies.add_up(now)
