@@ -11,7 +11,6 @@ from django.utils import timezone
 from core.ui.columns import OTHERS, Column, Columns
 from core.ui.wording import number, plural, short_day
 from events import tallies
-from events.pages import TooSlow, patiently
 from events.tallies import HOUR, Tally
 
 BY_DAY = "30-days"  # in the address; anything else is by hour
@@ -24,11 +23,7 @@ def chart(now: datetime, *, by_day: bool) -> Columns:
     buckets = _days(now) if by_day else _hours(now)
     span = f"{DAYS} days" if by_day else f"{HOURS} hours"
     label = f"Events by type and {'day' if by_day else 'hour'}, of the last {span}"
-    try:
-        with patiently():
-            counted = tallies.count_since(buckets[0], now)
-    except TooSlow:
-        return Columns("Events are still being added up. Look again in an hour.", label, "", (), ())
+    counted = tallies.count_since(buckets[0], now)
     found = _put_into(counted, by_day=by_day)
     totals = Counter({kind: sum(each[kind] for each in found.values()) for kind in {each.type for each in counted}})
     named = [kind for kind, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:MOST_TYPES]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -116,18 +115,12 @@ def find(filters: Filters, *, before: UUID | None, limit: int) -> Found:
         found = found.filter(state=filters.state)
     if filters.people is not None:
         found = found.filter(profile_id__in=filters.people)
-    with patiently():
-        return _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
-
-
-@contextmanager
-def patiently() -> Iterator[None]:
-    """Raises TooSlow when a statement in the block takes longer than a page may."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            yield
+            answer = _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
             cursor.execute("set local statement_timeout = default")
+            return answer
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None

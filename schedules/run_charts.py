@@ -14,7 +14,7 @@ from schedules.pages import UNFINISHED, usual_of
 
 MOST_RUNS = 30
 _ENDS = ((RunState.COMPLETE, "complete", 1), (RunState.FAILED, "failed", 6), (RunState.STOPPED, "stopped", OTHERS))
-_OUTCOMES = (("sent", 1), ("unchanged", 3), ("rejected", 6))
+_OUTCOMES = (("sent", 1), ("unchanged", OTHERS), ("rejected", 6))
 _LONGER = 1.5  # times the usual is worth a word
 
 

@@ -24,6 +24,7 @@ OPEN = {
 
 PAGES: dict[str, Role] = {
     "home": VIEWER,
+    "patterns": VIEWER,
     "account": VIEWER,
     "team:list": ADMIN,
     "team:add": ADMIN,

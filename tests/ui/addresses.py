@@ -25,6 +25,7 @@ def every_page(shop: Shop) -> dict[str, str]:
     assert shop.failed is not None
     assert shop.planned is not None
     return LISTS | {
+        "patterns": "/-/patterns",
         "events by day": "/events/?over=30-days",
         "schedule with runs": f"/schedules/{shop.schedules['users'].pk}/",
         "export with runs": f"/schedules/{shop.schedules['export'].pk}/",

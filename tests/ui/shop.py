@@ -201,8 +201,8 @@ def _make_runs(shop: Shop, with_problems: bool) -> None:
         )
     for index in range(12):
         counters = {"selected": 5400, "sent": 300 + 90 * (index % 5), "unchanged": 4100 - 40 * index, "rejected": index}
-        state, seconds = ("failed", 200) if index == 7 else ("complete", 24 + index % 4)
-        started = _ago(shop, 1440 * (12 - index))
+        state, seconds = ("stopped", 200) if index == 7 else ("complete", 24 + index % 4)
+        started = _ago(shop, 1440 * (13 - index))
         _make_run(shop, "export", state, started=started, seconds=seconds, counters=counters)
     purchases = {"read": 255, "events": 240, "unchanged": 8, "created": 2, "changed": 200, "rejected": 7}
     shop.finished = _make_run(
@@ -407,9 +407,9 @@ def _make_logs(shop: Shop) -> None:
         for index, person in enumerate(shop.people)
     ]
     events.append(_event(shop, None, at=shop.now - timedelta(minutes=2), run=run))
-    for place, kind in enumerate(TYPES):  # what programs sent, over the last days
+    for place, kind in enumerate(TYPES):  # what programs sent in the days before
         events += [
-            _event(shop, person, at=shop.now - timedelta(minutes=7 + (97 + 31 * place) * index), run=run, kind=kind)
+            _event(shop, person, at=shop.now - timedelta(minutes=1500 + (97 + 31 * place) * index), run=run, kind=kind)
             for index, person in enumerate(shop.people[place::2])
         ]
     with connection.cursor() as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -191,6 +192,20 @@ def test_tallies_older_than_a_chart_are_forgotten(db: None) -> None:
     assert EventTally.objects.count() == 1
     tallies.add_up(NOW + timedelta(days=20))
     assert EventTally.objects.count() == 0
+
+
+def test_the_migration_tallies_what_came_before_as_the_sweep_would(db: None) -> None:
+    now = timezone.now()
+    add_events([(f"type_{hours % 3}", now - timedelta(hours=hours, minutes=7)) for hours in range(120)])
+    migration = importlib.import_module("events.migrations.0007_event_tallies").Migration
+    with connection.cursor() as cursor:
+        cursor.execute(migration.operations[1].sql)
+    rows = EventTally.objects.filter(hour__lte=now - timedelta(days=1)).order_by("hour", "type")
+    by_migration = list(rows.values_list("hour", "type", "events"))
+    EventTally.objects.all().delete()
+    tallies.add_up(now)
+    assert len(by_migration) > 90
+    assert by_migration == list(rows.values_list("hour", "type", "events"))
 
 
 def test_hours_that_were_tallied_are_not_looked_at_again(day_of_events: None) -> None:
