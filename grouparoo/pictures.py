@@ -43,7 +43,7 @@ def list_screens() -> dict[str, str]:
     latest = list(Run.objects.order_by("-id")[:20])
     planned = _most([run for run in latest if "plan_held" in run.counters], "plan_held")
     run = _most([run for run in latest if run != planned], "sent")
-    imported = _most(latest, "created")
+    imported = _most([run for run in latest if run.direction == Direction.IMPORT], "created")
     return {
         **_lists(),
         **_of("profile", "profiles:show", _someone()),

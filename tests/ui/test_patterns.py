@@ -168,7 +168,7 @@ def is_near(now: Any, then: Any) -> bool:
     """Whether two nested lists of numbers and names are the same, but for a little."""
     if isinstance(now, list):
         return len(now) == len(then) and all(map(is_near, now, then))
-    return now == then if isinstance(now, str) else abs(now - then) <= NEAR
+    return bool(now == then if isinstance(now, str) else abs(now - then) <= NEAR)
 
 
 @pytest.mark.browser

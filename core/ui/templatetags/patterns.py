@@ -38,7 +38,7 @@ class PatternNode(template.Node):
 def pattern(parser: Parser, token: Token) -> PatternNode:
     """Everything up to `endpattern`, and its text: the lexer has kept that."""
     name = token.split_contents()[1].strip("\"'")
-    ahead = list(reversed(parser.tokens))  # the parser takes them from the end
+    ahead = [each for each in reversed(parser.tokens) if isinstance(each, Token)]  # it takes them from the end
     end = next(place for place, each in enumerate(ahead) if each.contents == "endpattern")
     inner = parser.parse(("endpattern",))
     parser.delete_first_token()
