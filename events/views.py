@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
@@ -17,7 +18,7 @@ from core.ui.counting import Question, count
 from core.ui.forms import actor_of
 from core.ui.pages import PAGE_SIZE, answer, read_guid, wants_fragment
 from core.ui.wording import plural
-from events import pages
+from events import over_time, pages
 from events.models import EventState
 from events.replay import MOST, replay
 
@@ -56,6 +57,8 @@ def list_events(request: HttpRequest) -> HttpResponse:
     if not wants_fragment(request):
         context |= {"types": pages.recent_types(), "states": EventState.choices, "spans": _spans()}
         context["here"] = reverse("events:list")
+        by_day = request.GET.get("over") == over_time.BY_DAY
+        context |= {"chart": over_time.chart(timezone.now(), by_day=by_day), "by_day": by_day}
     return answer(request, "events/list.html", "events/_table.html", context)
 
 

@@ -11,7 +11,7 @@ from core.accounts import project, resets, sessions
 from core.accounts.actors import SYSTEM
 from core.work import leases, partitions
 from core.work.wake import wake
-from events import store
+from events import store, tallies
 from groups import groups_store
 from pipeline import inbox
 from profiles import hydration_traces
@@ -47,7 +47,7 @@ def sweep() -> None:
 
 @shared_task(name="grouparoo.keep_house")
 def keep_house() -> None:
-    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys and sessions."""
+    """Make the partitions of the coming weeks, drop those whose time is over, forget old rows, tally events."""
     now = timezone.now()
     partitions.ensure(now)
     settings = project.current()
@@ -61,3 +61,4 @@ def keep_house() -> None:
     deliveries.forget(older_than=timedelta(days=settings.delivery_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
     sessions.forget_expired()
+    tallies.add_up(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from core.ui.patterns import show_patterns
 from grouparoo.home import show_home
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -11,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("pipeline.api_urls")),
     path("", show_home, name="home"),
     path("", include("events.hook_urls")),
+    path("-/patterns", show_patterns, name="patterns"),
     path("", include("core.ui.urls")),
     path("", include("core.ui.team_urls")),
     path("profiles/", include("pipeline.urls")),

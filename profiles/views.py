@@ -59,6 +59,10 @@ def list_rules(request: HttpRequest) -> HttpResponse:
     covered = coverage.measure([rule.key for rule in found])
     context = {
         "rules": [(rule, how, covered.get(rule.key)) for rule, how in queries.with_sources(found)],
+        "known": sorted(
+            ((rule, covered[rule.key]) for rule in found if rule.key in covered),
+            key=lambda each: (-each[1].known, str(each[0])),
+        ),
         "unique": sum(1 for rule in found if rule.is_unique),
         "paused": sum(1 for rule in found if rule.paused_reason),
         "progress": _progress(),
@@ -89,11 +93,13 @@ def show_progress(request: HttpRequest) -> HttpResponse:
 def show_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """One property: what it is, how it gets its value, who uses it, what does not fit."""
     rule = _find(rule_id)
+    covered = coverage.measure([rule.key]).get(rule.key)
     [(_, how)] = [each for each in queries.with_sources(queries.rules_in_use()) if each[0].pk == rule.pk]
     context = {
         "rule": rule,
         "how": how,
-        "coverage": coverage.measure([rule.key]).get(rule.key),
+        "coverage": covered,
+        "known": [(rule, covered)] if covered else [],
         "users": users_of(rule),
         "filters": [
             (each["column"], FILTER_WORDS.get(each["operator"], each["operator"]), each.get("value", ""))

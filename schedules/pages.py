@@ -330,8 +330,12 @@ def usual_seconds(run: Run) -> float | None:
         .order_by("-id")
         .values_list("started_at", "finished_at")[:9]
     )
-    took = sorted((end - start).total_seconds() for start, end in times if start and end)
-    return took[len(took) // 2] if len(took) >= 3 else None
+    return usual_of([(end - start).total_seconds() for start, end in times if start and end])
+
+
+def usual_of(seconds: Sequence[float]) -> float | None:
+    """The one in the middle; None below three."""
+    return sorted(seconds)[len(seconds) // 2] if len(seconds) >= 3 else None
 
 
 def explain_halt(schedule: Schedule) -> str:

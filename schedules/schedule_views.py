@@ -17,7 +17,7 @@ from core.ui.counting import Question as Counted
 from core.ui.forms import Question, actor_of, confirmed, telling, told
 from core.ui.pages import answer
 from core.ui.wording import number, plural
-from schedules import guard, pages, plans, runs, schedules_store
+from schedules import guard, pages, plans, run_charts, runs, schedules_store
 from schedules.models import Direction, Run, Schedule
 
 RECENT_RUNS = 5
@@ -32,7 +32,8 @@ def show_schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """What it does, in words and in its mapping; its latest runs; what may be done with it."""
     schedule = get_object_or_404(Schedule.objects.select_related("app"), pk=schedule_id)
     groups = list(schedule.groups.select_related("group").order_by("name"))
-    recent = [pages.show(run) for run in pages.runs(schedule=schedule.pk)[:RECENT_RUNS]]
+    latest = list(pages.runs(schedule=schedule.pk)[: run_charts.MOST_RUNS + 1])
+    recent = [pages.show(run) for run in latest[:RECENT_RUNS]]
     context = {
         "schedule": schedule,
         "what": pages.describe_schedule(schedule, [each.group.name for each in groups]),
@@ -42,6 +43,7 @@ def show_schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
         "others": {key: value for key, value in schedule.options.items() if key not in _OWN_OPTIONS and value},
         "may_create": schedule.options.get("may_create", True),
         "runs": recent,
+        "charts": run_charts.of_schedule(schedule, latest),
         "running": next((each for each in recent if not each.is_finished), None),
         "held": _count_held(schedule) if schedule.direction == Direction.EXPORT else None,
         "plan": _plan_that_halted(schedule, recent),

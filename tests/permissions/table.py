@@ -28,6 +28,7 @@ OPEN = {
 
 PAGES: dict[str, Role] = {
     "home": VIEWER,
+    "patterns": VIEWER,
     "account": VIEWER,
     "sessions:end": VIEWER,
     "sessions:end_others": VIEWER,

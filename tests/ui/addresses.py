@@ -12,6 +12,7 @@ LISTS = {
     "apps": "/apps/",
     "schedules": "/schedules/",
     "runs": "/runs/",
+    "events": "/events/",
     "outbound events": "/outbound-events/",
 }
 
@@ -24,6 +25,11 @@ def every_page(shop: Shop) -> dict[str, str]:
     assert shop.failed is not None
     assert shop.planned is not None
     return LISTS | {
+        "patterns": "/-/patterns",
+        "events by day": "/events/?over=30-days",
+        "schedule with runs": f"/schedules/{shop.schedules['users'].pk}/",
+        "export with runs": f"/schedules/{shop.schedules['export'].pk}/",
+        "property": f"/properties/{shop.rules['ltv'].pk}/",
         "found": "/profiles/?q=evan",
         "not found": "/profiles/?q=nobody",
         "of a group": f"/profiles/?group={lapsed}",

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from core.accounts.models import Project, Role
 from core.work.models import Work
-from groups.models import Group
+from groups.models import Group, GroupMember
 from schedules.models import Run, RunState, Schedule
 from tests.ui.addresses import LISTS, every_page
 from tests.ui.shop import PASSWORD, Shop, make_shop, make_user
@@ -357,6 +357,18 @@ def test_pages_keep_to_their_statements(viewer: Client, shop: Shop, count_querie
         viewer.get(url)
         with count_queries(FIRST_PAGE if name == "home" else OTHER_PAGES):
             viewer.get(url)
+
+
+def test_a_removal_of_someone_in_no_group_that_is_sent_says_so(viewer: Client, shop: Shop) -> None:
+    assert shop.planned is not None
+    page = read(viewer.get(f"/runs/{shop.planned.pk}/plan/"))
+    assert page.count("Is in no group that is sent any more") == 2
+    shop.planned.schedule.groups.create(group=shop.groups["USA customers"], name="usa")
+    members = GroupMember.objects.filter(
+        group=shop.groups["USA customers"], profile_id__in=[p.pk for p in shop.people[4:6]]
+    )
+    page = read(viewer.get(f"/runs/{shop.planned.pk}/plan/"))
+    assert page.count("Has no value any more by which the destination would know them") == members.count()
 
 
 def test_more_rows_take_no_more_statements(viewer: Client, shop: Shop, count_queries: Callable[[int], Any]) -> None:

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from core.accounts import project
 from core.accounts.models import User
 from core.accounts.permissions import has_role
-from core.ui import charts, code, forms, icons, slots, wording
+from core.ui import charts, code, columns, forms, icons, slots, wording
 
 register = template.Library()
 
@@ -142,6 +142,13 @@ def bar(share: float | str, label: str) -> SafeString:
     return charts.bar([(float(share or 0), "")], label=label)
 
 
+@register.simple_tag
+def coverage_bar(covered: Any) -> SafeString:
+    """Of how many people a property is known, and of how many it was rejected."""
+    known, rejected = (wording.percent(share, 100, digits=1) for share in (covered.known, covered.rejected))
+    return charts.bar([(covered.known, ""), (covered.rejected, "p3")], label=f"{known} known, {rejected} rejected")
+
+
 @register.inclusion_tag("ui/_slots.html")
 def slots_at(place: str, subject: object) -> dict[str, Any]:
     """What upper apps show here about the subject."""
@@ -165,6 +172,12 @@ def with_query(context: dict[str, Any], **changes: object) -> str:
 def area(series: Sequence[tuple[date, int]], label: str) -> SafeString:
     """A size by day as an area chart."""
     return charts.area(series, label=label)
+
+
+@register.simple_tag
+def swatch(look: int) -> SafeString:
+    """The colour and the dash of a part of a chart."""
+    return columns.swatch(look)
 
 
 @register.filter
