@@ -197,7 +197,7 @@ def test_tallies_older_than_a_chart_are_forgotten(db: None) -> None:
 def test_the_migration_tallies_what_came_before_as_the_sweep_would(db: None) -> None:
     now = timezone.now()
     add_events([(f"type_{hours % 3}", now - timedelta(hours=hours, minutes=7)) for hours in range(120)])
-    migration = importlib.import_module("events.migrations.0007_event_tallies").Migration
+    migration = importlib.import_module("events.migrations.0008_event_tallies").Migration
     with connection.cursor() as cursor:
         cursor.execute(migration.operations[1].sql)
     rows = EventTally.objects.filter(hour__lte=now - timedelta(days=1)).order_by("hour", "type")
