@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from core.ui import slots
+from core.ui import search, slots
+from core.ui.search import Finder
 from core.ui.slots import Slot
 
 
@@ -12,5 +13,9 @@ class ProfilesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What the page of an App shows of properties."""
+        """What the page of an App shows of properties; finding people and properties."""
+        from profiles.queries import find_people, find_rules  # noqa: PLC0415  models are there only now
+
         slots.register(Slot("app", "Properties it fills", "properties:of_app"))
+        search.register(Finder("people", "People", "user", find_people))
+        search.register(Finder("properties", "Properties", "list", find_rules, order=2))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from core.ui import causes, slots
+from core.ui import causes, search, slots
+from core.ui.search import Finder
 from core.ui.slots import Slot
 
 
@@ -12,8 +13,9 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What pages of lower apps show of schedules, and how they name runs."""
-        from schedules.pages import name_people, name_runs  # noqa: PLC0415  models are not there before ready()
+        """What pages of lower apps show of schedules, how they name runs; finding schedules, runs and subscriptions."""
+        from schedules.outbound.queries import find_by_words  # noqa: PLC0415  models are not there before ready()
+        from schedules.pages import find_runs, find_schedules, name_people, name_runs  # noqa: PLC0415
 
         causes.register("run", name_runs)
         causes.register("person", name_people)
@@ -23,3 +25,6 @@ class SchedulesConfig(AppConfig):
         slots.register(Slot("event", "Where it went", "subscriptions:of_event"))
         slots.register(Slot("app", "Schedules that use it", "schedules:of_app", order=1))
         slots.register(Slot("app", "Events it gets", "subscriptions:of_app", order=2))
+        search.register(Finder("schedules", "Schedules", "clock", find_schedules, order=4))
+        search.register(Finder("subscriptions", "Outbound events", "send", find_by_words, order=5))
+        search.register(Finder("runs", "Runs", "refresh-cw", find_runs, order=6))

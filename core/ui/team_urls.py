@@ -1,10 +1,10 @@
-"""Addresses of what the team decides: its people, API keys, settings, and the audit log."""
+"""Addresses of the search, and of what the team decides: its people, API keys, settings, and the audit log."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
-from core.ui import api_keys, audit_log, project_settings, team
+from core.ui import api_keys, audit_log, project_settings, search_page, shortcuts, team
 
 PEOPLE = [
     path("", team.list_people, name="list"),
@@ -25,6 +25,8 @@ AUDIT = [path("", audit_log.show_log, name="list")]
 
 urlpatterns = [
     path("account/", team.edit_account, name="account"),
+    path("account/shortcuts/", shortcuts.switch_shortcuts, name="shortcuts"),
+    path("search/", search_page.show_found, name="search"),
     path("team/", include((PEOPLE, "team"))),
     path("api-keys/", include((KEYS, "api_keys"))),
     path("settings/", include((SETTINGS, "settings"))),
