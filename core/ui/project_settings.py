@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -18,6 +19,7 @@ from core.accounts.project import ProjectSettings
 from core.ui.forms import ProductForm, actor_of, render_form, told
 
 
+@cache  # hundreds of files are looked through
 def _zones() -> list[tuple[str, str]]:
     names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
     return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in names)]

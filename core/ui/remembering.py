@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 
 from core.ui.pages import wants_fragment
 
+COOKIE = "list_"
 PLACES = frozenset({"before", "page", "seen"})  # where one is in a list, not what one asked of it
 
 View = Callable[..., HttpResponse]
@@ -53,7 +54,7 @@ def is_narrowed(query: QueryDict) -> bool:
 
 def _cookie(request: HttpRequest) -> str:
     """Such as "list_outbound-events"."""
-    return f"list_{request.path.strip('/').replace('/', '_')}"
+    return f"{COOKIE}{request.path.strip('/').replace('/', '_')}"
 
 
 def _pick(query: QueryDict, names: tuple[str, ...]) -> str:

@@ -163,7 +163,7 @@ def test_people_come_the_latest_or_the_oldest_first(viewer: Client, shop: Shop) 
     assert seen == [str(person.pk) for person in shop.people]
     usa = shop.groups["USA customers"]
     members = usa.members.order_by("profile_id").values_list("profile_id", flat=True)
-    content = viewer.get("/profiles/", {"group": usa.pk, "sort": "newest"}).content.decode()
+    content = viewer.get("/profiles/", {"group": str(usa.pk), "sort": "newest"}).content.decode()
     assert re.findall(r'<th scope="row"><a href="/profiles/([0-9a-f-]{36})/', content) == [
         str(pk) for pk in members[:25]
     ]

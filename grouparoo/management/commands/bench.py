@@ -16,11 +16,12 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from psycopg2 import sql
 
-from benchmarks import groups, hydration, incremental, ingest, pipeline, upload
+from benchmarks import api, groups, hydration, incremental, ingest, pages, pipeline, upload
 from grouparoo.running import process_env
 
 BENCHMARKS = {
-    each.__name__.rpartition(".")[2]: each.run for each in (groups, hydration, incremental, ingest, pipeline, upload)
+    each.__name__.rpartition(".")[2]: each.run
+    for each in (api, groups, hydration, incremental, ingest, pages, pipeline, upload)
 }
 SMALL = 10_000
 _INSIDE = "GROUPAROO_BENCH_DATABASE"  # set in the process that runs on the benchmark's own database
