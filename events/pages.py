@@ -81,7 +81,7 @@ def read_filters(given: Mapping[str, str]) -> Filters:
     person = given.get("person", "").strip()
     people = None
     if person:
-        people = tuple(profile.pk for profile in queries.search(person, queries.rules_in_use()))
+        people = tuple(queries.search_ids(person, queries.rules_in_use()))
     span, state = given.get("span", ""), given.get("state", "")
     return Filters(
         type=given.get("type", "").strip(),

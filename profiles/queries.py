@@ -17,7 +17,6 @@ from core.lib.clock import from_us
 from core.ui import search as search_box
 from core.ui.search import Hit
 from core.ui.wording import plural, value_text
-from profiles.identity import read_owners
 from profiles.merges import all_ids
 from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
 from profiles.models import (
@@ -98,27 +97,34 @@ def by_ids(ids: Sequence[UUID]) -> list[Profile]:
 
 def search(text: str, rules: Iterable[ProfilePropertyRule], *, limit: int = MOST_FOUND + 1) -> list[Profile]:
     """People one of whose unique properties is `text` or begins with it, or whose guid it is; exact matches first."""
+    return by_ids(search_ids(text, rules, limit=limit))
+
+
+def search_ids(text: str, rules: Iterable[ProfilePropertyRule], *, limit: int = MOST_FOUND + 1) -> list[UUID]:
+    """Their guids, with one statement; a guid is given back as it is, whether or not there is such a profile."""
     wanted = text.strip().replace("\0", "")
-    unique = [rule for rule in rules if rule.is_unique]
     if not wanted:
         return []
-    exact = {(rule.pk, value) for rule in unique for value in _spellings(rule, wanted)}
-    starts = [(rule.pk, start) for rule in unique for start in sorted({wanted, wanted.lower()})]
-    ids = [_as_guid(wanted)] if _as_guid(wanted) else []
-    ids += read_owners(exact).values()
-    ids += _owners_of_beginnings(starts, limit=limit)
-    return by_ids(list(dict.fromkeys(each for each in ids if each)))[:limit]
+    unique = [rule for rule in rules if rule.is_unique]
+    spans = [(rule.pk, value, f"{value}\x01") for rule in unique for value in _spellings(rule, wanted)]  # that alone
+    starts = sorted({wanted, wanted.lower()})
+    spans += [(rule.pk, start, f"{start}{_LAST_LETTER}") for rule in unique for start in starts]
+    guid = _as_guid(wanted)
+    found = [guid] if guid else []
+    found += _owners_within(spans, limit=limit)
+    return list(dict.fromkeys(found))[:limit]
 
 
-def _owners_of_beginnings(starts: Sequence[tuple[int, str]], *, limit: int) -> list[UUID]:
-    """Whoever owns a value that begins so, by rule and value. However many do, each beginning reads a few rows."""
+def _owners_within(spans: Sequence[tuple[int, str, str]], *, limit: int) -> list[UUID]:
+    """Whoever owns a value from the one to below the other, span by span. However many do, each reads a few rows."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select i.profile_id from unnest(%s::bigint[], %s::text[]) with ordinality s(rule_id, start, place)"
+            "select i.profile_id from unnest(%s::bigint[], %s::text[], %s::text[])"
+            "  with ordinality s(rule_id, start, until, place)"
             " cross join lateral (select value, profile_id from profile_identity"
-            "  where rule_id = s.rule_id and value >= s.start and value < s.start || %s order by value limit %s) i"
+            "  where rule_id = s.rule_id and value >= s.start and value < s.until order by value limit %s) i"
             " order by s.place, i.value limit %s",
-            [[rule_id for rule_id, _ in starts], [start for _, start in starts], _LAST_LETTER, limit, limit],
+            [[span[0] for span in spans], [span[1] for span in spans], [span[2] for span in spans], limit, 2 * limit],
         )
         return [row[0] for row in cursor.fetchall()]
 
