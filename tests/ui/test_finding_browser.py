@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def heading(page: Page, name: str) -> None:
-    """Until the page of this name is there."""
+    """Until the page of this name is there, with its script."""
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+    page.wait_for_load_state()
 
 
 @pytest.mark.parametrize(("width", "theme"), MODES)

@@ -18,10 +18,10 @@ function goToSearch() {
 function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || isTyping(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
-  const both = Date.now() - since < PATIENCE ? `${first} ${event.key}` : "";
+  const both = event.timeStamp - since < PATIENCE ? `${first} ${event.key}` : "";
   const place = both && keys.querySelector(`a[data-keys="${CSS.escape(both)}"]`);
   first = event.key;
-  since = Date.now();
+  since = event.timeStamp;
   if (place) {
     first = "";
     place.click();
