@@ -17,6 +17,7 @@ from core.lib import uuid7
 from core.ui.counting import Question, count
 from core.ui.forms import actor_of
 from core.ui.pages import PAGE_SIZE, answer, read_guid, wants_fragment
+from core.ui.remembering import remembers
 from core.ui.wording import plural
 from events import over_time, pages
 from events.models import EventState
@@ -25,6 +26,7 @@ from events.replay import MOST, replay
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers("type", "state", "span")
 def list_events(request: HttpRequest) -> HttpResponse:
     """Events, the newest first. While its first page is open it asks for newer ones; 204 when there are none."""
     filters = pages.read_filters(request.GET.dict())

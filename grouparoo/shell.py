@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role
+from core.ui import shortcuts
 from core.ui.pages import wants_fragment
 from core.ui.wording import number
 
@@ -36,11 +37,21 @@ _ADMINS = (
     ("Erasures", "eraser", "erasures"),
     ("Settings", "sliders-horizontal", "settings"),
 )
+# What leads there from the keyboard: g, then this letter.
+_LETTERS = {
+    "home": "h",
+    "profiles": "p",
+    "groups": "g",
+    "events": "e",
+    "apps": "a",
+    "schedules": "s",
+    "runs": "r",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry of the sidebar. `count_label` follows the count for screen readers."""
+    """One entry of the sidebar. `count_label` follows the count for screen readers, `keys` is its shortcut."""
 
     label: str
     icon: str
@@ -48,6 +59,7 @@ class NavItem:
     is_current: bool
     count: str = ""
     count_label: str = ""
+    keys: str = ""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -64,12 +76,14 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     def item(label: str, icon: str, place: str, count: str = "", count_label: str = "") -> NavItem:
         url = reverse("home" if place == "home" else f"{place}:list")
         current = here == place or (place == "home" and request.path == url)
-        return NavItem(label, icon, url, current, count, count_label)
+        keys = f"g {_LETTERS[place]}" if place in _LETTERS else ""
+        return NavItem(label, icon, url, current, count, count_label, keys)
 
     is_admin = has_role(user, Role.ADMIN)
     about = "" if exact else "about "
     return {
         "project_name": name or "Grouparoo",
+        "shortcuts": shortcuts.are_on(request),
         "sending_stopped": stopped,
         "sending_stopped_reason": reason,
         "nav": [

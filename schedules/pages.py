@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce, Now
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts.models import User
-from core.ui import causes, charts
+from core.ui import causes, charts, search
 from core.ui.causes import Cause
+from core.ui.search import Hit
+from core.ui.sorting import Sort
 from core.ui.wording import duration, number, plural, relative
 from schedules import plans
 from schedules.models import (
@@ -31,6 +34,7 @@ from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
 MOST_RUNNING, MOST_COMING = 10, 4  # on Home
+MOST_DIGITS = 18  # of an id
 _ONE = {1: "every minute", 60: "every hour", 1440: "every day"}
 _LOOKS = {
     RunState.PENDING: "wait",
@@ -138,6 +142,26 @@ def runs(*, direction: str = "", state: str = "", schedule: int | None = None) -
     if schedule is not None:
         found = found.filter(schedule_id=schedule)
     return found
+
+
+# What the list of runs is sorted by besides its usual order: in the database, which has thousands of them.
+_LONG = Coalesce(Coalesce(F("finished_at"), Now()) - F("started_at"), timedelta(0))
+_MANY = Coalesce(Cast(KeyTextTransform("rejected", "counters"), BigIntegerField()), 0)
+RUN_SORTS: Mapping[str, Any] = {"newest": F("id"), "duration": _LONG, "rejected": _MANY}
+
+
+def page_of_runs(found: QuerySet[Run], sort: Sort, *, before: int | None, limit: int) -> list[Run]:
+    """The runs in an order, those behind the run `before`, which was the last of the page above."""
+    sign, beyond = ("-", "lt") if sort.is_down else ("", "gt")
+    value = RUN_SORTS[sort.key]
+    if sort.key == "newest":
+        rows = found if before is None else found.filter(**{f"id__{beyond}": before})
+        return list(rows.order_by(f"{sign}id")[:limit])
+    rows = found.annotate(sorted_by=value)
+    last = Run.objects.filter(pk=before).values_list(value, flat=True).first() if before is not None else None
+    if last is not None:
+        rows = rows.filter(Q(**{f"sorted_by__{beyond}": last}) | Q(sorted_by=last, **{f"id__{beyond}": before}))
+    return list(rows.order_by(f"{sign}sorted_by", f"{sign}id")[:limit])
 
 
 def unfinished() -> list[ShownRun]:
@@ -258,7 +282,15 @@ def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
     return f"Sends {whom}{f' to {target}' if target else ''}{mode}"
 
 
-def schedule_rows(schedules: Iterable[Schedule]) -> list[tuple[Schedule, str, str, ShownRun | None]]:
+ScheduleRow = tuple[Schedule, str, str, ShownRun | None]
+SCHEDULE_SORTS: Mapping[str, Callable[[ScheduleRow], Any]] = {
+    "name": lambda row: row[0].name.lower(),
+    "next": lambda row: row[0].next_at if row[0].enabled and not row[0].halted_reason else None,
+    "last": lambda row: row[3].run.created_at if row[3] else None,
+}
+
+
+def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
     """Each with what it does, how often, and its last run."""
     found = list(schedules)
     names, last = group_names(found), last_runs(found)
@@ -321,6 +353,26 @@ def name_runs(ids: list[str]) -> Mapping[str, Cause]:
 def name_people(ids: list[str]) -> Mapping[str, Cause]:
     """The causes "person:3" in words."""
     return {str(user.pk): Cause(str(user)) for user in User.objects.filter(pk__in=ids)}
+
+
+def find_schedules(text: str, limit: int) -> list[Hit]:
+    """For the search box: schedules by words of their names."""
+    found = search.named(Schedule.objects.select_related("app"), text, "name")[:limit]
+    return [
+        Hit(each.name, reverse("schedules:show", args=[each.pk]), f"{each.get_direction_display()}, {each.app}")
+        for each in found
+    ]
+
+
+def find_runs(text: str, limit: int) -> list[Hit]:
+    """For the search box: a run by its number, also written as “run 12” or “#12”."""
+    number_ = text.lower().removeprefix("run").lstrip(" #")
+    if not number_.isdecimal() or len(number_) > MOST_DIGITS:
+        return []
+    return [
+        Hit(f"{run.schedule}, run {run.pk}", reverse("runs:show", args=[run.pk]), run.get_state_display())
+        for run in Run.objects.filter(pk=number_).select_related("schedule")[:limit]
+    ]
 
 
 def usual_seconds(run: Run) -> float | None:

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.django_db
 
 FIRST_PAGE, OTHER_PAGES = 12, 15  # statements
 STYLES = ("tokens", "base", "layout", "components")
-MOST_STYLE, MOST_SCRIPT = 40 * 1024, 120 * 1024
+MOST_STYLE, MOST_SCRIPT = 40 * 1024, 120 * 1024  # bytes
+MOST_LINES = 60  # of a module
 
 
 def read(response: HttpResponse | Any) -> str:
@@ -385,7 +386,18 @@ def test_more_rows_take_no_more_statements(viewer: Client, shop: Shop, count_que
 def test_styles_and_scripts_stay_small() -> None:
     sizes = [Path(str(finders.find(f"ui/{name}.css"))).stat().st_size for name in STYLES]
     assert sum(sizes) <= MOST_STYLE
-    assert Path(str(finders.find("django_htmx/htmx-2.min.js"))).stat().st_size <= MOST_SCRIPT
+    own = Path(str(finders.find("ui/tokens.css"))).parent
+    scripts = [Path(str(finders.find("django_htmx/htmx-2.min.js"))), *own.glob("*.js")]
+    assert sum(script.stat().st_size for script in scripts) <= MOST_SCRIPT
+    assert sum(style.stat().st_size for style in own.glob("*.css")) <= MOST_STYLE  # none beside those named
+    assert {style.stem for style in own.glob("*.css")} == set(STYLES)
+
+
+def test_modules_of_our_own_stay_below_sixty_lines() -> None:
+    own = Path(str(finders.find("ui/tokens.css"))).parent
+    lengths = {script.name: len(script.read_text().splitlines()) for script in own.glob("*.js")}
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length >= MOST_LINES} == {}
 
 
 def test_pages_hold_no_inline_style_or_script(viewer: Client, shop: Shop) -> None:

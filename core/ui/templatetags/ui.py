@@ -19,6 +19,8 @@ from core.accounts import project
 from core.accounts.models import User
 from core.accounts.permissions import has_role
 from core.ui import charts, code, columns, forms, icons, slots, wording
+from core.ui.remembering import PLACES, is_narrowed
+from core.ui.sorting import Sort
 
 register = template.Library()
 
@@ -166,6 +168,39 @@ def with_query(context: dict[str, Any], **changes: object) -> str:
         else:
             query[key] = str(value)
     return f"?{query.urlencode()}" if query else "?"
+
+
+@register.simple_tag(takes_context=True)
+def sort_head(context: dict[str, Any], by: str, label: str, look: str = "") -> SafeString:
+    """A head that sorts its table; "-size": the first click brings the largest up. See `core/ui/sorting.py`."""
+    sort: Sort = context["sort"]
+    is_current = sort.key == by.removeprefix("-")
+    href = with_query(context, sort=sort.turned_by(by), **dict.fromkeys(PLACES))
+    order = ("descending" if sort.is_down else "ascending") if is_current else ""
+    return format_html(
+        '<th scope="col"{}{}><a href="{}">{}{}</a></th>',
+        format_html(' class="{}"', look) if look else "",
+        format_html(' aria-sort="{}"', order) if order else "",
+        href,
+        label,
+        icon(f"arrow-{'down' if sort.is_down else 'up'}") if is_current else "",
+    )
+
+
+@register.simple_tag(takes_context=True)
+def sort_link(context: dict[str, Any], by: str, label: str) -> SafeString:
+    """The same for a list that is no table."""
+    sort: Sort = context["sort"]
+    href = with_query(context, sort=sort.turned_by(by), **dict.fromkeys(PLACES))
+    current = SafeString(' aria-current="true"') if sort.key == by.removeprefix("-") else ""
+    return format_html('<a href="{}"{}>{}</a>', href, current, label)
+
+
+@register.simple_tag(takes_context=True)
+def clear_link(context: dict[str, Any]) -> SafeString:
+    """Where anything was asked of this list, the way back to the whole of it."""
+    request: HttpRequest = context["request"]
+    return format_html('<a href="{}?clear=1">Clear</a>', request.path) if is_narrowed(request.GET) else SafeString("")
 
 
 @register.simple_tag
