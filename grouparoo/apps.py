@@ -21,5 +21,8 @@ class GrouparooConfig(AppConfig):
 
     def ready(self) -> None:
         """Called once by Django when everything is loaded."""
+        from grouparoo import setup  # noqa: PLC0415  models are not there before ready()
+
         registry.load()  # a broken built-in plugin fails the start, not a worker at night
         wiring.connect(app)
+        setup.connect()

@@ -19,6 +19,7 @@ from core.ui.counting import Question, count
 from core.ui.pages import STOP_POLLING, answer, wants_fragment
 from core.ui.wording import in_words, zone_name
 from events.queries import arrived_since
+from grouparoo import setup
 from grouparoo.flow import make_steps
 from groups import pages as group_pages
 from groups.models import Group
@@ -42,16 +43,6 @@ class Problem:
     link: str
     icon: str = "triangle-alert"
     is_bad: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SetupStep:
-    """One step from nothing to a group. It ticks itself."""
-
-    label: str
-    text: str
-    is_done: bool
-    url: str
 
 
 @require_GET
@@ -87,7 +78,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
     waiting = outbound_pages.read_halted(counts["waiting"])
     problems = find_problems(failed=failed, halted=halted, paused=paused, silent=silent, waiting=waiting)
     has_unique = any(rule.is_unique for rule in rules)
-    setup = setup_steps(apps=len(apps), has_unique=has_unique, people=counts["everyone"].all, groups=len(groups))
+    done = [bool(apps), has_unique, counts["everyone"].all > 0, bool(groups), standing.has_export]
     steps = make_steps(
         recent,
         counts,
@@ -108,7 +99,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "coming": standing.coming,
         "moved": group_pages.moved_most([each for each in sized if each.size.all or each.moved]),
         "group_count": len(groups),
-        "setup": None if all(step.is_done for step in setup) else setup,
+        "setup": None if all(done) else setup.list_steps(done),
     }
     return answer(request, "home.html", "home.html", context)
 
@@ -181,26 +172,6 @@ def find_problems(
         for rule in paused
     ]
     return problems
-
-
-def setup_steps(*, apps: int, has_unique: bool, people: int, groups: int) -> list[SetupStep]:
-    """From nothing to the first group."""
-    return [
-        SetupStep("Connect an App", "A database, a file: where your customers are.", apps > 0, reverse("apps:list")),
-        SetupStep(
-            "Define a property that identifies a person",
-            "Such as email or a user id.",
-            has_unique,
-            reverse("properties:list"),
-        ),
-        SetupStep(
-            "Bring in data",
-            "By a schedule, an upload, or events sent to the API.",
-            people > 0,
-            reverse("schedules:list"),
-        ),
-        SetupStep("Make a group", "Pick people by what you know about them.", groups > 0, reverse("groups:list")),
-    ]
 
 
 def _poll_status(running: Sequence[object]) -> int:

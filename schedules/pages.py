@@ -16,7 +16,7 @@ from django.utils import timezone
 from core.accounts.models import User
 from core.ui import causes, charts
 from core.ui.causes import Cause
-from core.ui.wording import duration, number, plural, relative
+from core.ui.wording import duration, number, pace, plural, relative
 from schedules import plans
 from schedules.models import (
     Direction,
@@ -83,9 +83,9 @@ class ShownRun:
         return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
 
     @property
-    def pace(self) -> str:
+    def speed(self) -> str:
         """ "10.9 rows a second"."""
-        return "" if self.progress.rate is None else f"{number(round(self.progress.rate, 1))} {self._many} a second"
+        return "" if self.progress.rate is None else pace(self.progress.rate, self._many)
 
     @property
     def reach(self) -> str:
@@ -153,6 +153,7 @@ class Standing:
     failed: Sequence[Run]
     halted: Sequence[Schedule]
     coming: Sequence[Schedule]
+    has_export: bool
 
 
 def standing() -> Standing:
@@ -173,6 +174,7 @@ def standing() -> Standing:
         failed=failed,
         halted=halted,
         coming=_soonest([each for each in waiting if each.pk not in busy])[:MOST_COMING],
+        has_export=any(each.direction == Direction.EXPORT and each.enabled for each in schedules),
     )
 
 

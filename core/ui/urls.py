@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from core.ui.signin import SignIn, SignOut
+from core.ui.signin import SignIn, SignOut, make_first_admin
 
 app_name = "accounts"
 urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="login"),
+    path("welcome/", make_first_admin, name="first"),
     path("sign-out/", SignOut.as_view(), name="logout"),
 ]

@@ -13,6 +13,7 @@ VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
 
 OPEN = {
     "hooks:door",
+    "accounts:first",
     "accounts:login",
     "accounts:logout",
     "healthz",
@@ -79,6 +80,7 @@ PAGES: dict[str, Role] = {
     "events:list": VIEWER,
     "events:show": VIEWER,
     "events:replay": EDITOR,
+    "events:progress": VIEWER,
     "hooks:edit": EDITOR,
     "hooks:create": EDITOR,
     "hooks:calls": EDITOR,
