@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM
+from core.ui import notices
 from core.work import leases, partitions
 from core.work.wake import wake
 from events import store
@@ -30,6 +31,7 @@ WORK = {
     project.ZONE_WORK: "time_zone",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
+NOTICE_RETENTION = timedelta(days=30)
 
 
 @shared_task(name="grouparoo.sweep")
@@ -57,3 +59,4 @@ def keep_house() -> None:
     hydration_traces.forget(older_than=timedelta(days=settings.log_retention_days))
     deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
+    notices.forget(older_than=NOTICE_RETENTION)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
+from grouparoo import notice_views
 from grouparoo.home import show_home
+
+NOTICES = [
+    path("", notice_views.show_notices, name="list"),
+    path("dismiss/", notice_views.dismiss, name="dismiss_all"),
+    path("<int:notice_id>/dismiss/", notice_views.dismiss, name="dismiss"),
+]
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("pipeline.tracking_urls")),  # first what programs call a thousand times a second
     path("", include("pipeline.api_urls")),
     path("", show_home, name="home"),
+    path("notices/", include((NOTICES, "notices"))),
     path("", include("events.hook_urls")),
     path("", include("core.ui.urls")),
     path("", include("core.ui.team_urls")),

@@ -16,7 +16,7 @@ from django.utils import timezone
 from core.accounts.models import User
 from core.ui import causes, charts
 from core.ui.causes import Cause
-from core.ui.wording import duration, number, pace, plural, relative
+from core.ui.wording import duration, number, pace, relative
 from schedules import plans
 from schedules.models import (
     Direction,
@@ -27,6 +27,7 @@ from schedules.models import (
     Schedule,
     ScheduleGroup,
 )
+from schedules.outcomes import say_outcome
 from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
@@ -102,15 +103,7 @@ class ShownRun:
     @property
     def outcome(self) -> str:
         """One line for the list: what it did."""
-        counters = self.run.counters
-        if self.run.direction == Direction.IMPORT:
-            told = [(counters.get("created", 0), "new"), (counters.get("changed", 0), "changed")]
-            whole = f"{plural(counters.get('read', 0), 'row')} read"
-        else:
-            told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
-            whole = plural(counters.get("selected", 0), "person", "people")
-        rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
-        return f"{whole}, {rest}" if rest else whole
+        return say_outcome(self.run)
 
     @property
     def rejected(self) -> int:

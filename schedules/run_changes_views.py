@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
+from core.ui import notices
 from core.ui.forms import actor_of, telling
 from core.ui.pages import STOP_POLLING, wants_fragment
 from core.ui.wording import value_text
@@ -27,6 +28,8 @@ def show_changes(request: HttpRequest, run_id: int) -> HttpResponse:
     """
     run = get_object_or_404(Run.objects.select_related("schedule"), pk=run_id, direction=Direction.IMPORT)
     if wants_fragment(request) and (work := run_changes.work_of(run)) is not None:
+        if work.finished_at:
+            notices.see(request.user.pk, f"revert:{run_id}")
         status = STOP_POLLING if work.finished_at else 200
         return render(request, "runs/_taken_back.html", {"run": run, "work": work}, status=status)
     shown = run_changes.preview(run)

@@ -25,6 +25,9 @@ OPEN = {
 
 PAGES: dict[str, Role] = {
     "home": VIEWER,
+    "notices:list": VIEWER,
+    "notices:dismiss": VIEWER,
+    "notices:dismiss_all": VIEWER,
     "account": VIEWER,
     "team:list": ADMIN,
     "team:add": ADMIN,
