@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 from cryptography.fernet import Fernet
@@ -16,6 +17,9 @@ from django.core.management.utils import get_random_secret_key
 
 YES = ("1", "true", "yes", "on")
 NO = ("0", "false", "no", "off")
+
+# How a mail server is spoken to, and the port that is usual for it.
+_EMAIL_PORTS = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
 
 env = environ.FileAwareEnv()
 
@@ -64,6 +68,18 @@ def read_url(name: str, *, default: str, schemes: tuple[str, ...], example: str)
     if text.partition("://")[0] not in schemes:
         raise ImproperlyConfigured(f"{name} has to begin with {' or '.join(s + '://' for s in schemes)}: {example}")
     return text
+
+
+def read_email_url(name: str) -> dict[str, Any]:
+    """Return Django's settings for sending email; with nothing in EMAIL_HOST when the variable is missing."""
+    if not read_text(name):
+        return {"EMAIL_HOST": "", "EMAIL_PORT": 25, "EMAIL_HOST_USER": "", "EMAIL_HOST_PASSWORD": ""}
+    example = "smtp+tls://user:password@smtp.example.com:587"
+    url = read_url(name, default="", schemes=tuple(_EMAIL_PORTS), example=example)
+    found: dict[str, Any] = environ.Env.email_url_config(url)
+    if not found["EMAIL_HOST"]:
+        raise ImproperlyConfigured(f"{name} names no server. Write it like this: {example}")
+    return {**found, "EMAIL_PORT": found["EMAIL_PORT"] or _EMAIL_PORTS[url.partition("://")[0]]}
 
 
 def read_signing_key(name: str, *, kept_in: Path) -> str:

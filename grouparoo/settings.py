@@ -11,12 +11,14 @@ from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
 
 from core.lib.servers.places import locate
 from grouparoo import logs
 from grouparoo.environment import (
     read_bool,
     read_choice,
+    read_email_url,
     read_encryption_keys,
     read_int,
     read_list,
@@ -213,6 +215,20 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+
+# ---------------------------------------------------------------- email: invitations, and links for new passwords
+
+_email = read_email_url("EMAIL_URL")
+EMAIL_HOST: str = _email["EMAIL_HOST"]  # "" where no email is sent: pages show links to copy then
+EMAIL_PORT: int = _email["EMAIL_PORT"]
+EMAIL_HOST_USER: str = _email["EMAIL_HOST_USER"] or ""
+EMAIL_HOST_PASSWORD: str = _email["EMAIL_HOST_PASSWORD"] or ""
+EMAIL_USE_TLS: bool = _email.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _email.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = read_text("EMAIL_FROM")
+if EMAIL_HOST and not DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured("EMAIL_URL is set, so EMAIL_FROM has to be, too: Grouparoo <grouparoo@example.com>")
 
 # ---------------------------------------------------------------- the browser's safety
 

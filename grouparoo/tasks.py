@@ -13,6 +13,7 @@ from core.ui import notices
 from core.work import leases, partitions
 from core.work.wake import wake
 from events import store
+from grouparoo.alerts import sending, watching
 from groups import groups_store
 from pipeline import inbox
 from profiles import hydration_traces
@@ -29,6 +30,7 @@ WORK = {
     "rehydrate": "rehydrate",
     "relink": "relink",
     project.ZONE_WORK: "time_zone",
+    watching.KIND: "alerts",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
 NOTICE_RETENTION = timedelta(days=30)
@@ -42,6 +44,19 @@ def sweep() -> None:
     for kind, topic in WORK.items():
         if leases.is_due(kind):
             wake(topic)
+
+
+@shared_task(name="grouparoo.watch")
+def watch() -> None:
+    """Notice what newly needs a person, and what does not any more."""
+    watching.watch()
+
+
+@shared_task(name="grouparoo.send_alerts")
+def send_alerts() -> None:
+    """Tell people and programs of it for a slice."""
+    if sending.work_slice():
+        wake("alerts")
 
 
 @shared_task(name="grouparoo.keep_house")
@@ -60,3 +75,4 @@ def keep_house() -> None:
     deliveries.forget(older_than=timedelta(days=settings.log_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
     notices.forget(older_than=NOTICE_RETENTION)
+    watching.forget(older_than=timedelta(days=settings.log_retention_days))

@@ -17,7 +17,7 @@ from core.accounts.models import User
 from core.ui import causes, charts
 from core.ui.causes import Cause
 from core.ui.wording import duration, number, pace, relative
-from schedules import plans
+from schedules import lateness, plans
 from schedules.models import (
     Direction,
     ExportRecord,
@@ -147,12 +147,14 @@ class Standing:
     halted: Sequence[Schedule]
     coming: Sequence[Schedule]
     has_export: bool
+    late: Sequence[tuple[Schedule, datetime]]
 
 
 def standing() -> Standing:
     """Where all schedules stand, with two statements: each is judged by its newest run."""
     newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    schedules = list(Schedule.objects.annotate(newest_run=Subquery(newest)).order_by("name"))
+    found = Schedule.objects.select_related("app").annotate(newest_run=Subquery(newest))
+    schedules = list(found.order_by("name"))
     latest = {run.schedule_id: run for run in runs().filter(pk__in=[each.newest_run for each in schedules])}
     busy = {pk for pk, run in latest.items() if run.state in UNFINISHED}
     halted = [each for each in schedules if each.halted_reason]
@@ -167,6 +169,7 @@ def standing() -> Standing:
         failed=failed,
         halted=halted,
         coming=_soonest([each for each in waiting if each.pk not in busy])[:MOST_COMING],
+        late=lateness.find_late(schedules, latest, now=timezone.now()),
         has_export=any(each.direction == Direction.EXPORT and each.enabled for each in schedules),
     )
 

@@ -12,23 +12,18 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRefresh
 
 from core.accounts import people
 from core.accounts.models import User
 from core.lib import rates
-from core.lib.errors import Refused
-from core.ui.forms import ProductForm, render_form, told
 
 WINDOW_SECONDS = 15 * 60
 MOST_PER_EMAIL = 10
@@ -104,45 +99,6 @@ class SignIn(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Where nobody can sign in yet, the page says how to change that."""
         return super().get_context_data(**kwargs) | {"is_empty": not User.objects.exists()}
-
-
-class FirstForm(ProductForm):
-    """The first person."""
-
-    name = forms.CharField(
-        label="Your name", max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"})
-    )
-    email = forms.EmailField(
-        label="Email",
-        max_length=254,
-        widget=forms.EmailInput({"autocomplete": "username", "autofocus": True}),
-        help_text="You sign in with it.",
-    )
-    password = forms.CharField(
-        label="Password",
-        strip=False,
-        widget=forms.PasswordInput(),
-        help_text="At least 10 characters, and none of the common ones.",
-    )
-
-
-@login_not_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def make_first_admin(request: HttpRequest) -> HttpResponse:
-    """The door of an empty installation: whoever comes first becomes its admin. Shut as soon as there is anyone."""
-    if not people.is_first_wanted():
-        return redirect("home" if request.user.is_authenticated else "accounts:login")
-    form = FirstForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        with form.catching():
-            try:
-                user = people.create_first_admin(**form.cleaned_data)
-            except Refused:  # someone was a moment faster
-                return redirect("accounts:login")
-            login(request, user)
-            return told(request, "Welcome. You are the admin here: the steps below lead to your first export.", to="/")
-    return render_form(request, "accounts/first.html", {"form": form})
 
 
 class SignOut(LogoutView):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from core.ui.signin import SignIn, SignOut, make_first_admin
+from core.ui.first_admin import make_first_admin
+from core.ui.signin import SignIn, SignOut
 
 app_name = "accounts"
 urlpatterns = [

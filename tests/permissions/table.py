@@ -38,6 +38,8 @@ PAGES: dict[str, Role] = {
     "settings:list": ADMIN,
     "settings:stop_sending": ADMIN,
     "settings:start_sending": ADMIN,
+    "alerts:edit": ADMIN,
+    "alerts:test": ADMIN,
     "audit_log:list": ADMIN,
     "profiles:list": VIEWER,
     "profiles:join_chosen": EDITOR,
@@ -235,6 +237,9 @@ _ENDPOINTS: dict[str, str] = {
     "team_api:key": "GET team:read, DELETE team:write",
     "team_api:settings": "GET team:read, PATCH team:write",
     "team_api:audit": "GET team:read",
+    "alerts_api:alerts": "GET team:read, PATCH team:write",
+    "alerts_api:test": "POST team:write",
+    "alerts_api:incidents": "GET team:read",
     "team_api:schema": "GET any",
 }
 
