@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from apps_connectors import pages as app_pages
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui.counting import Question, count
+from core.ui.forms import actor_of, telling
 from core.ui.pages import STOP_POLLING, answer, wants_fragment
 from core.ui.wording import in_words, zone_name
 from events.queries import arrived_since
 from grouparoo import setup
+from grouparoo.demo import in_browser
 from grouparoo.flow import make_steps
 from grouparoo.problems import Problem, find_problems
 from groups import pages as group_pages
@@ -26,6 +30,16 @@ from schedules import pages as run_pages
 from schedules.outbound import pages as outbound_pages
 
 _DAY = timedelta(days=1)
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def load_demo_shop(request: HttpRequest) -> HttpResponse:
+    """Set the demo shop up; what follows is seen on Home."""
+    with telling(request):
+        in_browser.load(actor=actor_of(request))
+        messages.success(request, "The demo shop is connected. Its customers come in now; look at what runs below.")
+    return redirect("home")
 
 
 @require_GET
@@ -83,6 +97,7 @@ def show_home(request: HttpRequest) -> HttpResponse:
         "moved": group_pages.moved_most([each for each in sized if each.size.all or each.moved]),
         "group_count": len(groups),
         "setup": None if all(done) else setup.list_steps(done),
+        "may_load_demo": not apps and not rules,
     }
     return answer(request, "home.html", "home.html", context)
 

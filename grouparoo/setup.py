@@ -146,8 +146,9 @@ def _find_next(own: int, subject: object) -> NextStep | None:
 
 def _after_run(subject: object) -> NextStep | None:
     """Once people have come in."""
-    is_import = isinstance(subject, Run) and subject.direction == Direction.IMPORT
-    return _find_next(DATA, subject) if is_import and subject.state == RunState.COMPLETE else None
+    if not isinstance(subject, Run) or subject.direction != Direction.IMPORT:
+        return None
+    return _find_next(DATA, subject) if subject.state == RunState.COMPLETE else None
 
 
 def _after_schedule(subject: object) -> NextStep | None:

@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from grouparoo import notice_views
 from grouparoo.alerts import api as alerts_api
 from grouparoo.alerts import pages as alert_pages
-from grouparoo.home import show_home
+from grouparoo.home import load_demo_shop, show_home
 
 NOTICES = [
     path("", notice_views.show_notices, name="list"),
@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("pipeline.tracking_urls")),  # first what programs call a thousand times a second
     path("", include("pipeline.api_urls")),
     path("", show_home, name="home"),
+    path("demo-shop/", load_demo_shop, name="load_demo_shop"),
     path("notices/", include((NOTICES, "notices"))),
     path("", include("events.hook_urls")),
     path("", include("core.ui.urls")),

@@ -33,8 +33,10 @@ class News:
 
 def tell(cause: str, subject: str, news: News) -> None:
     """Tell whoever `cause` names (such as "person:3"; nobody when it is no person), in the caller's transaction."""
-    person_id = cause.removeprefix(_PERSON)
-    if not cause.startswith(_PERSON) or not User.objects.filter(pk=person_id, is_active=True).exists():
+    if not cause.startswith(_PERSON):
+        return
+    person_id = int(cause.removeprefix(_PERSON))
+    if not User.objects.filter(pk=person_id, is_active=True).exists():
         return
     Notice.objects.update_or_create(
         person_id=person_id,

@@ -112,7 +112,11 @@ class Incidents(Endpoint):
             found = found.filter(recovered_at__isnull=wanted["open"])
         if "kind" in wanted:
             found = found.filter(kind=wanted["kind"])
-        return answer_page(request, found, ordering="-id", show=lambda rows: IncidentAnswer(rows, many=True).data)
+        return answer_page(request, found, ordering="-id", show=_show_incidents)
+
+
+def _show_incidents(found: Any) -> Any:
+    return IncidentAnswer(found, many=True).data
 
 
 def _show(found: Recipients) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from core.accounts.actors import SYSTEM
 from core.accounts.models import AuditEntry, Role
 from core.lib.errors import InvalidInput
 from core.work import leases
-from core.work.models import Work
+from core.work.models import UNFINISHED, Work
 from grouparoo.alerts import recipients, sending, watching
 from grouparoo.alerts.models import AlertRecipients, Incident
 from profiles.models import ProfilePropertyRule
@@ -48,7 +48,7 @@ def receiver() -> Iterator[Receiver]:
 def calm(db: None) -> Shop:
     """A shop with nothing wrong in it."""
     shop = make_shop(with_problems=False)
-    Run.objects.filter(state__in=[RunState.FAILED, *leases.UNFINISHED]).update(state=RunState.COMPLETE)
+    Run.objects.filter(state__in=[RunState.FAILED, *UNFINISHED]).update(state=RunState.COMPLETE)
     Schedule.objects.update(halted_reason="", next_at=None)
     Run.objects.update(started_at=timezone.now())
     ProfilePropertyRule.objects.update(paused_reason="")
@@ -67,7 +67,7 @@ def tell(*emails: str, webhook: str = "") -> None:
 def work() -> None:
     """What workers do until nothing is due, as if every pause were over."""
     for _ in range(50):
-        Work.objects.filter(kind=watching.KIND, state__in=leases.UNFINISHED).update(next_at=timezone.now())
+        Work.objects.filter(kind=watching.KIND, state__in=UNFINISHED).update(next_at=timezone.now())
         if not leases.is_due(watching.KIND):
             return
         sending.work_slice()

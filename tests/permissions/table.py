@@ -25,6 +25,7 @@ OPEN = {
 
 PAGES: dict[str, Role] = {
     "home": VIEWER,
+    "load_demo_shop": EDITOR,
     "notices:list": VIEWER,
     "notices:dismiss": VIEWER,
     "notices:dismiss_all": VIEWER,

@@ -208,4 +208,5 @@ def subscribers(product: Product) -> list[tuple[str, ...]]:
     url = product.servers.places.database_url_of("newsletter")
     with closing(psycopg2.connect(url)) as server, server.cursor() as cursor:
         cursor.execute("select email, first_name, country from subscribers order by email")
-        return cursor.fetchall()
+        found: list[tuple[str, ...]] = cursor.fetchall()
+    return found
