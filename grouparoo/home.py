@@ -89,7 +89,8 @@ def show_home(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now,
         "zone": zone_name(),
-        "title": title_of(problems),
+        "title": title_of(problems, is_empty=not (apps or counts["everyone"].all)),
+        "is_empty": not (apps or counts["everyone"].all),
         "problems": problems,
         "steps": steps,
         "running": standing.running,
@@ -102,10 +103,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
     return answer(request, "home.html", "home.html", context)
 
 
-def title_of(problems: Sequence[Problem]) -> str:
+def title_of(problems: Sequence[Problem], *, is_empty: bool) -> str:
     """The answer to the first question anyone has."""
     if not problems:
-        return "All is flowing"
+        return "Nothing flows yet" if is_empty else "All is flowing"
     return f"{in_words(len(problems))} {'thing needs' if len(problems) == 1 else 'things need'} you"
 
 

@@ -37,6 +37,7 @@ class SetupStep:
     """One step. It ticks itself."""
 
     label: str
+    verb: str
     text: str
     is_done: bool
     is_next: bool
@@ -54,28 +55,29 @@ def list_steps(done: Sequence[bool]) -> list[SetupStep]:
     """All steps, the first that is not done with the shortest way there."""
     first = next((place for place, is_done in enumerate(done) if not is_done), len(done))
     return [
-        SetupStep(label, text, is_done, place == first, find_url(place) if place == first else reverse(page))
-        for place, ((label, text, page), is_done) in enumerate(zip(_STEPS, done, strict=True))
+        SetupStep(label, verb, text, is_done, place == first, find_url(place) if place == first else reverse(page))
+        for place, ((label, verb, text, page), is_done) in enumerate(zip(_STEPS, done, strict=True))
     ]
 
 
 _STEPS = (
-    ("Connect an App", "A database, a file: where your customers are.", "apps:list"),
+    ("Connect an App", "Connect an App", "A database, a file: where your customers are.", "apps:list"),
     (
         "Define a property that identifies a person",
+        "Define a property",
         "Such as email or a user id; a table gives many at once.",
         "properties:list",
     ),
-    ("Bring in data", "By a schedule, an upload, or events sent to the API.", "schedules:list"),
-    ("Make a group", "Pick people by what you know about them.", "groups:list"),
-    ("Send it somewhere", "You see what would leave before anything does.", "schedules:list"),
+    ("Bring in data", "Bring in data", "By a schedule, an upload, or events sent to the API.", "schedules:list"),
+    ("Make a group", "Make a group", "Pick people by what you know about them.", "groups:list"),
+    ("Send it somewhere", "Send a group", "You see what would leave before anything does.", "schedules:list"),
 )
 # What the button on another page says, and why.
 _NEXT = {
     PROPERTY: ("choose what to know of a person", "Names and types are guessed from a table; you tick what you want."),
     DATA: ("bring people in", "A schedule reads the table now, and from then on whatever changes."),
     GROUP: ("make a group", "Pick people by what you know about them, counted while you write."),
-    EXPORT: ("send them somewhere", "Choose the tool, then look at what would leave before anything does."),
+    EXPORT: ("send people somewhere", "Choose the tool, then look at what would leave before anything does."),
 }
 
 

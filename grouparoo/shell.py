@@ -40,6 +40,10 @@ _ADMINS = (
 )
 
 
+# Pages that belong to an entry of another name.
+_INSIDE = {"alerts": "settings"}
+
+
 @dataclass(frozen=True, slots=True)
 class NavItem:
     """One entry of the sidebar. `count_label` follows the count for screen readers."""
@@ -62,6 +66,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         row = cursor.fetchone()
     name, stopped, reason, people, exact, groups, apps, schedules, rules, running, subscriptions, news, awaits = row
     here = request.resolver_match.namespace if request.resolver_match else ""
+    here = _INSIDE.get(here, here)
 
     def item(label: str, icon: str, place: str, count: str = "", count_label: str = "") -> NavItem:
         url = reverse("home" if place == "home" else f"{place}:list")

@@ -177,11 +177,9 @@ def test_an_export_that_was_saved_to_look_first_is_on_once_its_plan_is_sent(worl
     wait_for_horizon()
     run = work(newest())
     assert "sending switches it on" in read(editor, f"/runs/{run.pk}/plan/")
-    schedule.refresh_from_db()
-    assert not schedule.enabled
+    assert not Schedule.objects.get(pk=schedule.pk).enabled
     editor.post(f"/runs/{run.pk}/plan/send/")
-    schedule.refresh_from_db()
-    assert schedule.enabled
+    assert Schedule.objects.get(pk=schedule.pk).enabled
     assert work(newest()).state == RunState.COMPLETE
     assert set(shelf().rows) == {"alice@example.com", "bob@example.com"}
 

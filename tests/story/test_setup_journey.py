@@ -177,10 +177,10 @@ def make_group(person: Person) -> None:
 
 
 def export(person: Person) -> None:
-    person.press("Send them somewhere")
+    person.press("Send people somewhere")
     person.press("Connect another App")
     connect(person, "newsletter")
-    person.press("Send them somewhere")
+    person.press("Send people somewhere")
     expect(person.page.get_by_label("Austrians", exact=True)).to_be_checked()
     person.write("Table", "subscribers")
     person.page.get_by_label("Table", exact=True).press("Tab")
