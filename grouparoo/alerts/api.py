@@ -43,7 +43,7 @@ class ToldAnswer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class TestAnswer(serializers.Serializer[Any]):
+class AlertTestAnswer(serializers.Serializer[Any]):
     """How everyone was told of the test."""
 
     results = ToldAnswer(many=True)
@@ -91,7 +91,7 @@ class TestAlerts(Endpoint):
 
     required_scope = "team:write"
 
-    @operation("test_alerts", answers=TestAnswer)
+    @operation("test_alerts", answers=AlertTestAnswer)
     def post(self, request: Request) -> Response:
         """Tell everyone of an incident that is none, and say what they answered."""
         told = sending.send_test(recipients.read())
