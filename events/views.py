@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
@@ -16,12 +16,13 @@ from core.accounts.permissions import has_role, role_required
 from core.lib import uuid7
 from core.ui.counting import Question, count
 from core.ui.forms import actor_of
-from core.ui.pages import PAGE_SIZE, answer, read_guid, wants_fragment
+from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
 from core.ui.remembering import remembers
 from core.ui.wording import plural
+from core.work.models import UNFINISHED, Work
 from events import over_time, pages
 from events.models import EventState
-from events.replay import MOST, replay
+from events.replay import MOST, RELINK, replay
 
 
 @require_GET
@@ -61,7 +62,16 @@ def list_events(request: HttpRequest) -> HttpResponse:
         context["here"] = reverse("events:list")
         by_day = request.GET.get("over") == over_time.BY_DAY
         context |= {"chart": over_time.chart(timezone.now(), by_day=by_day), "by_day": by_day}
+        context["again"] = _being_taken_again()
     return answer(request, "events/list.html", "events/_table.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_progress(request: HttpRequest) -> HttpResponse:
+    """How far taking events again has come that found nobody; htmx asks no more once it has ended."""
+    again = _being_taken_again()
+    return render(request, "events/_again.html", {"again": again}, status=200 if again else STOP_POLLING)
 
 
 @require_POST
@@ -81,6 +91,10 @@ def replay_events(request: HttpRequest) -> HttpResponse:
     else:
         messages.error(request, "None of these can be taken again: rows of a run come again with their schedule.")
     return redirect("events:show", one) if one else redirect("events:list")
+
+
+def _being_taken_again() -> list[Work]:
+    return list(Work.objects.filter(kind=RELINK, state__in=UNFINISHED).order_by("id"))
 
 
 def _spans() -> list[tuple[str, str]]:

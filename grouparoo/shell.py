@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role
-from core.ui import shortcuts
+from core.ui import notices, shortcuts
 from core.ui.pages import wants_fragment
 from core.ui.wording import number
 
@@ -24,7 +24,9 @@ select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_re
        (select count(*) from profile_group), (select count(*) from app), (select count(*) from schedule),
        (select count(*) from profile_property_rule where state <> 'deleted'),
        (select count(*) from run where state in ('pending', 'running')),
-       (select count(*) from subscription)
+       (select count(*) from subscription),
+       exists (select 1 from notice where person_id = %(person)s),
+       exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
   from (select 1) always left join project p on p.id = 1
 """
 
@@ -49,6 +51,10 @@ _LETTERS = {
 }
 
 
+# Pages that belong to an entry of another name.
+_INSIDE = {"alerts": "settings"}
+
+
 @dataclass(frozen=True, slots=True)
 class NavItem:
     """One entry of the sidebar. `count_label` follows the count for screen readers, `keys` is its shortcut."""
@@ -68,10 +74,11 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated or wants_fragment(request):
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_SHELL)
+        cursor.execute(_SHELL, {"person": user.pk})
         row = cursor.fetchone()
-    name, stopped, reason, people, exact, groups, apps, schedules, rules, running, subscriptions = row
+    name, stopped, reason, people, exact, groups, apps, schedules, rules, running, subscriptions, news, awaits = row
     here = request.resolver_match.namespace if request.resolver_match else ""
+    here = _INSIDE.get(here, here)
 
     def item(label: str, icon: str, place: str, count: str = "", count_label: str = "") -> NavItem:
         url = reverse("home" if place == "home" else f"{place}:list")
@@ -84,6 +91,8 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "project_name": name or "Grouparoo",
         "shortcuts": shortcuts.are_on(request),
+        "notices": notices.unread(user.pk, looking_at=request.path) if news else [],
+        "awaits_notice": awaits,
         "sending_stopped": stopped,
         "sending_stopped_reason": reason,
         "nav": [

@@ -19,8 +19,8 @@ from core.ui import causes, charts, search
 from core.ui.causes import Cause
 from core.ui.search import Hit
 from core.ui.sorting import Sort
-from core.ui.wording import duration, number, plural, relative
-from schedules import plans
+from core.ui.wording import duration, number, pace, relative
+from schedules import lateness, plans
 from schedules.models import (
     Direction,
     ExportRecord,
@@ -30,6 +30,7 @@ from schedules.models import (
     Schedule,
     ScheduleGroup,
 )
+from schedules.outcomes import say_outcome
 from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
@@ -87,9 +88,9 @@ class ShownRun:
         return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
 
     @property
-    def pace(self) -> str:
+    def speed(self) -> str:
         """ "10.9 rows a second"."""
-        return "" if self.progress.rate is None else f"{number(round(self.progress.rate, 1))} {self._many} a second"
+        return "" if self.progress.rate is None else pace(self.progress.rate, self._many)
 
     @property
     def reach(self) -> str:
@@ -106,15 +107,7 @@ class ShownRun:
     @property
     def outcome(self) -> str:
         """One line for the list: what it did."""
-        counters = self.run.counters
-        if self.run.direction == Direction.IMPORT:
-            told = [(counters.get("created", 0), "new"), (counters.get("changed", 0), "changed")]
-            whole = f"{plural(counters.get('read', 0), 'row')} read"
-        else:
-            told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
-            whole = plural(counters.get("selected", 0), "person", "people")
-        rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
-        return f"{whole}, {rest}" if rest else whole
+        return say_outcome(self.run)
 
     @property
     def rejected(self) -> int:
@@ -177,12 +170,15 @@ class Standing:
     failed: Sequence[Run]
     halted: Sequence[Schedule]
     coming: Sequence[Schedule]
+    has_export: bool
+    late: Sequence[tuple[Schedule, datetime]]
 
 
 def standing() -> Standing:
     """Where all schedules stand, with two statements: each is judged by its newest run."""
     newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    schedules = list(Schedule.objects.annotate(newest_run=Subquery(newest)).order_by("name"))
+    found = Schedule.objects.select_related("app").annotate(newest_run=Subquery(newest))
+    schedules = list(found.order_by("name"))
     latest = {run.schedule_id: run for run in runs().filter(pk__in=[each.newest_run for each in schedules])}
     busy = {pk for pk, run in latest.items() if run.state in UNFINISHED}
     halted = [each for each in schedules if each.halted_reason]
@@ -197,6 +193,8 @@ def standing() -> Standing:
         failed=failed,
         halted=halted,
         coming=_soonest([each for each in waiting if each.pk not in busy])[:MOST_COMING],
+        late=lateness.find_late(schedules, latest, now=timezone.now()),
+        has_export=any(each.direction == Direction.EXPORT and each.enabled for each in schedules),
     )
 
 

@@ -11,10 +11,11 @@ from django.views.decorators.http import require_GET
 from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import has_role, role_required
+from core.ui import notices
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, wants_fragment
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
-from schedules import pages, plans, rejects, runs
+from schedules import outcomes, pages, plans, rejects, runs
 from schedules.models import Direction, RunState, Schedule
 
 
@@ -55,6 +56,8 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     parts = pages.add_up(shown)
     is_fragment = wants_fragment(request)
     schedule = shown.run.schedule
+    if is_fragment and shown.is_finished:  # they watched it end
+        notices.see(request.user.pk, outcomes.subject_of(run_id))
     context = {
         "shown": shown,
         "run": shown.run,

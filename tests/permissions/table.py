@@ -13,6 +13,7 @@ VIEWER, EDITOR, ADMIN = Role.VIEWER, Role.EDITOR, Role.ADMIN
 
 OPEN = {
     "hooks:door",
+    "accounts:first",
     "accounts:login",
     "accounts:logout",
     "accounts:code",
@@ -29,6 +30,10 @@ OPEN = {
 PAGES: dict[str, Role] = {
     "home": VIEWER,
     "patterns": VIEWER,
+    "load_demo_shop": EDITOR,
+    "notices:list": VIEWER,
+    "notices:dismiss": VIEWER,
+    "notices:dismiss_all": VIEWER,
     "account": VIEWER,
     "sessions:end": VIEWER,
     "sessions:end_others": VIEWER,
@@ -52,6 +57,8 @@ PAGES: dict[str, Role] = {
     "settings:list": ADMIN,
     "settings:stop_sending": ADMIN,
     "settings:start_sending": ADMIN,
+    "alerts:edit": ADMIN,
+    "alerts:test": ADMIN,
     "audit_log:list": ADMIN,
     "profiles:list": VIEWER,
     "profiles:chosen": EDITOR,
@@ -99,6 +106,7 @@ PAGES: dict[str, Role] = {
     "events:list": VIEWER,
     "events:show": VIEWER,
     "events:replay": EDITOR,
+    "events:progress": VIEWER,
     "hooks:edit": EDITOR,
     "hooks:create": EDITOR,
     "hooks:calls": EDITOR,
@@ -274,6 +282,9 @@ _ENDPOINTS: dict[str, str] = {
     "team_api:key": "GET team:read, DELETE team:write",
     "team_api:settings": "GET team:read, PATCH team:write",
     "team_api:audit": "GET team:read",
+    "alerts_api:alerts": "GET team:read, PATCH team:write",
+    "alerts_api:test": "POST team:write",
+    "alerts_api:incidents": "GET team:read",
     "team_api:schema": "GET any",
 }
 

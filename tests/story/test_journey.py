@@ -93,7 +93,7 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Email").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="From nothing to the first group")).to_be_visible()
+    expect(page.get_by_role("heading", name="From nothing to the first export")).to_be_visible()
 
 
 def connect_shop(page: Page, mariadb: MariaDB) -> None:

@@ -323,7 +323,7 @@ def test_never_used_explains_what_comes_first(viewer: Client) -> None:
         "/apps/": "No App is connected yet",
         "/schedules/": "No schedules yet",
         "/runs/": "Nothing has run yet An import schedule brings people in",
-        "/": "From nothing to the first group",
+        "/": "From nothing to the first export",
     }
     for url, words in expected.items():
         assert words in read(viewer.get(url)), url

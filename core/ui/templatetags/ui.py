@@ -16,11 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.accounts import project
-from core.accounts.models import User
+from core.accounts.models import Role, User
 from core.accounts.permissions import has_role
-from core.ui import charts, code, columns, forms, icons, slots, wording
+from core.ui import charts, code, columns, forms, icons, next_steps, slots, wording
 from core.ui.remembering import PLACES, is_narrowed
 from core.ui.sorting import Sort
+from core.work.models import Work
+from core.work.progress import Progress, progress_of
 
 register = template.Library()
 
@@ -151,10 +153,33 @@ def coverage_bar(covered: Any) -> SafeString:
     return charts.bar([(covered.known, ""), (covered.rejected, "p3")], label=f"{known} known, {rejected} rejected")
 
 
+@register.inclusion_tag("ui/_job.html")
+def job(what: Work | Progress, *, title: str, unit: str, href: str = "", note: str = "") -> dict[str, Any]:
+    """Long work as every page shows it: a bar, how much of how much, the rate, the time left.
+
+    `unit` is such as "person,people". Put it into an element that asks for itself again while the work goes on.
+    """
+    found = progress_of(what) if isinstance(what, Work) else what
+    return {"progress": found, "title": title, "unit": unit, "href": href, "note": note}
+
+
+@register.filter
+def pace(rate: float, unit: str) -> str:
+    """{{ 10.94|pace:"row,rows" }} -> 10.9 rows a second."""
+    return wording.pace(rate, unit.partition(",")[2] or f"{unit}s")
+
+
 @register.inclusion_tag("ui/_slots.html")
 def slots_at(place: str, subject: object) -> dict[str, Any]:
     """What upper apps show here about the subject."""
     return {"slots": [(slot, slot.url(subject)) for slot in slots.at(place)]}
+
+
+@register.inclusion_tag("ui/_next.html", takes_context=True)
+def next_step(context: dict[str, Any], place: str, subject: object = None) -> dict[str, Any]:
+    """Where a step of setting up ends: the button that leads on, for those who may."""
+    request: HttpRequest = context["request"]
+    return {"next": next_steps.after(place, subject) if has_role(request.user, Role.EDITOR) else None}
 
 
 @register.simple_tag(takes_context=True)
