@@ -41,6 +41,8 @@ ALONE = (
         "tests/schedules/outbound",
         "tests/story",
     ),
+    *("tests/schedules/erasing", "tests/schedules/test_mailchimp_back.py", "tests/ui/test_erasing_browser.py"),
+    *("tests/plugins/hubspot/test_runs.py", "tests/plugins/customerio/test_product.py"),
     "tests/operations/test_image.py",
 )
 

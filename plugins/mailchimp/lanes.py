@@ -15,8 +15,8 @@ BATCH_SECONDS = 25.0  # with one last slow call this stays below the time a work
 class Brake(lanes.Brake):
     """What is known of Mailchimp's state during one batch."""
 
-    def __init__(self, seconds: float = BATCH_SECONDS) -> None:
-        super().__init__(seconds)
+    def __init__(self, seconds: float | None = None) -> None:
+        super().__init__(BATCH_SECONDS if seconds is None else seconds)
 
 
 def run_lanes(listed: Sequence[Lane], work: Callable[[int], Outcome], brake: Brake) -> dict[int, Outcome]:
