@@ -14,15 +14,17 @@ from django.views.decorators.http import require_GET, require_POST
 from core.accounts.models import Role
 from core.accounts.permissions import has_role, role_required
 from core.lib import uuid7
-from core.ui.counting import Question, count
 from core.ui.forms import actor_of
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
 from core.ui.remembering import remembers
 from core.ui.wording import plural
 from core.work.models import UNFINISHED, Work
 from events import over_time, pages
+from events.inbox import count_waiting
 from events.models import EventState
 from events.replay import MOST, RELINK, replay
+
+_MOST_WAITING = 10_000  # counted; beyond that the page says “more than”
 
 
 @require_GET
@@ -37,8 +39,8 @@ def list_events(request: HttpRequest) -> HttpResponse:
     except pages.TooSlow:
         looked, is_slow = pages.Found([]), True
     found = looked.events
-    events, waiting = found[:PAGE_SIZE], count({"waiting": Question("inbox")})["waiting"]
-    stamp = f"{events[0].pk if events else ''}.{waiting.all}"
+    events, waiting = found[:PAGE_SIZE], count_waiting(most=_MOST_WAITING + 1)
+    stamp = f"{events[0].pk if events else ''}.{waiting}"
     if request.GET.get("seen") == stamp and wants_fragment(request):
         return HttpResponse(status=204)
     is_paused = bool(request.GET.get("paused"))
@@ -46,7 +48,8 @@ def list_events(request: HttpRequest) -> HttpResponse:
         "rows": pages.show(events),
         "filters": filters,
         "is_slow": is_slow,
-        "waiting": waiting,
+        "waiting": min(waiting, _MOST_WAITING),
+        "more_wait": waiting > _MOST_WAITING,
         "stamp": stamp,
         "is_paused": is_paused,
         "listens": not is_paused and before is None and not is_slow,
