@@ -64,6 +64,7 @@ def shop(product: Product, standin: Standin) -> Shop:
         fields={"email_address": "email", "FNAME": "first_name"},
         groups={group.pk: name for name, group in shop.groups.items()},
         after_changes=True,
+        guard_share=1.0,
     )
     schedules_store.create_schedule(data, actor=SYSTEM)
     return shop

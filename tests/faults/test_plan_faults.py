@@ -33,7 +33,7 @@ def shop(product: Product) -> Shop:
     source, destination = (product.servers.places.database_url_of(name) for name in ("shop", "destination"))
     shop = Shop(source, destination, customers=CUSTOMERS)
     shop.set_up()
-    by_hand = replace(schedules_store.read_data(shop.export), after_changes=False)
+    by_hand = replace(schedules_store.read_data(shop.export), after_changes=False, guard_share=None)
     schedules_store.update_schedule(shop.export.pk, by_hand, actor=SYSTEM)
     return shop
 
