@@ -24,7 +24,7 @@ _WHAT = (
 _STATES = [(state.value, state.label) for state in SENDABLE]
 
 
-class ReplayBody(Body):
+class DeliveryReplayBody(Body):
     """What is sent; without more, everything again."""
 
     what = serializers.ChoiceField([AGAIN, MISSED], required=False, default=AGAIN, help_text=_WHAT)
@@ -45,7 +45,7 @@ class ReplayCountAnswer(serializers.Serializer[Any]):
     )
 
 
-class ReplayAnswer(serializers.Serializer[Replay]):
+class DeliveryReplayAnswer(serializers.Serializer[Replay]):
     """A replay and how far it has come."""
 
     what = serializers.ChoiceField([AGAIN, MISSED], help_text=_WHAT)
@@ -64,7 +64,7 @@ class CountReplay(Endpoint):
 
     required_scope = "schedules:write"
 
-    @operation("count_replay", body=ReplayBody, answers=ReplayCountAnswer)
+    @operation("count_replay", body=DeliveryReplayBody, answers=ReplayCountAnswer)
     def post(self, request: Request, subscription_id: int) -> Response:
         """Count, and send nothing."""
         found = queries.find_subscription(subscription_id)
@@ -77,12 +77,12 @@ class OneReplay(Endpoint):
 
     required_scope = scopes_of("schedules")
 
-    @operation("read_replay", answers=ReplayAnswer, is_one=True)
+    @operation("read_replay", answers=DeliveryReplayAnswer, is_one=True)
     def get(self, request: Request, subscription_id: int) -> Response:
         """The one that goes on, or the last one that did; 404 when there was none."""
         return Response(_show(queries.find_subscription(subscription_id).pk))
 
-    @operation("start_replay", body=ReplayBody, answers=ReplayAnswer, status=202)
+    @operation("start_replay", body=DeliveryReplayBody, answers=DeliveryReplayAnswer, status=202)
     def post(self, request: Request, subscription_id: int) -> Response:
         """Send in the background; 409 while another one of the subscription goes on."""
         found = queries.find_subscription(subscription_id)
@@ -98,7 +98,7 @@ class OneReplay(Endpoint):
 
 
 def _read(request: Request) -> tuple[str, Wanted]:
-    given = read_body(request, ReplayBody)
+    given = read_body(request, DeliveryReplayBody)
     profile = given.get("profile")
     return given["what"], Wanted(
         state=given.get("state", ""),
@@ -109,4 +109,4 @@ def _read(request: Request) -> tuple[str, Wanted]:
 
 
 def _show(subscription_id: int) -> Any:
-    return ReplayAnswer(replays.find_or_refuse(subscription_id)).data
+    return DeliveryReplayAnswer(replays.find_or_refuse(subscription_id)).data
