@@ -19,7 +19,7 @@ SYSTEM_PARTS := mariadbd:mariadb-server:MariaDB chromium:chromium:Chromium \
 MISSING_PARTS = $(shell for part in $(SYSTEM_PARTS); do program=$${part%%:*}; \
 	PATH="$$PATH:/usr/sbin:/usr/local/sbin" command -v "$$program" >/dev/null 2>&1 || echo "$$part"; done)
 
-.PHONY: help setup system system-if-missing test check demo up bench clean
+.PHONY: help setup system system-if-missing test check demo up bench screenshots clean
 
 help:
 	@echo 'make demo    the whole flow on a demo shop, and the UI (ARGS=--once ends after the summary)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make test    the whole suite on servers of its own (ARGS="tests/groups -x"; FULL=1 for the long tests)'
 	@echo 'make check   format, lint, types, import contract, migrations'
 	@echo 'make bench   every benchmark, small'
+	@echo 'make screenshots  a picture of every screen into docs/screenshots, from the demo shop'
 	@echo 'make setup   .venv with everything the others need'
 	@echo 'make system  as root: the packages that only apt has (MariaDB, Chromium, PostgreSQL 15)'
 
@@ -84,6 +85,12 @@ up: $(STAMP)
 
 bench: $(STAMP)
 	$(RUN) manage.py bench $(ARGS)
+
+# On an installation of its own, made anew: the command invents a month of history. Its folder's name is in a picture.
+screenshots: $(STAMP)
+	rm -rf /tmp/grouparoo-screenshots
+	@GROUPAROO_VAR=/tmp/grouparoo-screenshots $(RUN) manage.py screenshots $(ARGS)
+	rm -rf /tmp/grouparoo-screenshots
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis staticfiles

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet
+from django.urls import reverse
 
 from apps_connectors import samples
 from apps_connectors.forms import Loaded
 from apps_connectors.models import App
 from apps_connectors.queries import find_spec, show_options
 from core.lib.errors import NotFound, Refused
-from core.ui import icons
+from core.ui import icons, search
+from core.ui.search import Hit
 from core.ui.wording import plural
 from plugins import registry
 from plugins.base import ExportsProfiles, ForwardsEvents, GivesSamples, ImportsRecords, RetrievesProperties
@@ -47,6 +50,14 @@ class Offer:
     spec: AppSpec
     icon: str
     can: tuple[tuple[str, str], ...]
+
+
+# What the list of Apps is sorted by: health with what needs someone first.
+SORTS: Mapping[str, Callable[[ShownApp], Any]] = {
+    "name": lambda shown: shown.app.name.lower(),
+    "health": lambda shown: ("bad", "off", "wait", "ok").index(shown.look),
+    "tested": lambda shown: shown.app.tested_at,
+}
 
 
 def list_apps() -> list[ShownApp]:
@@ -148,6 +159,13 @@ def _show(app: Any) -> ShownApp:
         used_by=", ".join(plural(count, one, many) for count, one, many in uses if count),
         is_installed=spec is not None,
     )
+
+
+def find_apps(text: str, limit: int) -> list[Hit]:
+    """For the search box: Apps by words of their names and types."""
+    found = search.named(App.objects.all(), text, "name", "type")[:limit]
+    specs = ((app, find_spec(app)) for app in found)
+    return [Hit(app.name, reverse("apps:show", args=[app.pk]), spec.label if spec else app.type) for app, spec in specs]
 
 
 def _in_words(option: Option, value: Any) -> str:

@@ -18,6 +18,8 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput, Refused
 from core.ui.forms import Question, actor_of, confirmed, render_form, told
 from core.ui.pages import answer, wants_fragment
+from core.ui.remembering import remembers
+from core.ui.sorting import arrange, part_of, read_sort
 from plugins import registry
 from plugins.contracts import AppSpec, OptionKind
 
@@ -26,11 +28,16 @@ _ROWS = 10
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers()
 def list_apps(request: HttpRequest) -> HttpResponse:
     """Every App: whether it answers, and what uses it. Below, what else can be connected."""
     apps = pages.list_apps()
+    sort = read_sort(request, pages.SORTS, usual="name")
+    part = part_of(arrange(apps, sort, pages.SORTS), request)
     context = {
-        "apps": apps,
+        "apps": part.rows,
+        "sort": sort,
+        "part": part,
         "silent": sum(1 for each in apps if each.look == "bad"),
         "offers": pages.catalogue(),
     }

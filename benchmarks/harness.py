@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import statistics
 import tempfile
 import time
@@ -17,7 +18,7 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.lib.processes import ProcessGroup
-from grouparoo.running import beat_command, process_env, worker_command
+from grouparoo.running import beat_command, process_env, web_command, worker_command
 from grouparoo.settings import DATABASE_URL, REDIS_URL
 
 _ADDRESS = ("host", "port", "user", "password")
@@ -111,6 +112,29 @@ def workers(count: int) -> Iterator[None]:
             group.start(beat_command(), env=env, output=output)
         wait_for(lambda: " ready." in log.read_text(errors="replace"), what="the workers to be ready", within=60)
         yield
+
+
+@contextmanager
+def web_server(*, processes: int) -> Iterator[int]:
+    """A real web server on this benchmark's database, without limits for callers: its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    env = process_env("bench-web", database_url=DATABASE_URL, redis_url=REDIS_URL)
+    env |= {"API_REQUESTS_PER_MINUTE": "0", "INBOX_LIMIT": "100000000"}
+    with tempfile.TemporaryDirectory() as folder, ProcessGroup() as group:
+        with (Path(folder) / "web.log").open("wb") as output:
+            group.start(web_command(host="127.0.0.1", port=port, processes=processes), env=env, output=output)
+        wait_for(lambda: _answers(port), what="the web server", within=60)
+        yield port
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def wait_for(is_so: Callable[[], bool], *, what: str, within: float, every: float = 0.1) -> None:

@@ -10,22 +10,16 @@ import io
 import json
 import socket
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 from django.db import connection
 
-from benchmarks.harness import Report, largest_worker_mb, wait_for, workers
+from benchmarks.harness import Report, largest_worker_mb, wait_for, web_server, workers
 from core.accounts import keys
 from core.accounts.actors import SYSTEM
-from core.lib.processes import ProcessGroup
 from events.models import Event, EventState
-from grouparoo.running import process_env, web_command
-from grouparoo.settings import DATABASE_URL, REDIS_URL
 from profiles.models import Profile
 from profiles.rules import NewRule, create_rule
 
@@ -43,7 +37,7 @@ def run(profiles: int) -> Report:
     _, token = keys.create_key("bench", scopes=["events:write"], actor=SYSTEM)
     singles = min(5000, max(500, profiles // 10))
     payloads = [_payload(number) for number in range(profiles)]
-    with _web() as port:
+    with web_server(processes=2) as port:
         _send(port, token, [json.dumps(each).encode() for each in payloads[:200]])  # warm
         seconds_single, latencies = _send(port, token, [json.dumps(each).encode() for each in payloads[:singles]])
         with connection.cursor() as cursor:
@@ -80,29 +74,6 @@ def _payload(number: int) -> dict[str, object]:
         "page": f"/products/{number % 997}",
         "n": number,
     }
-
-
-@contextmanager
-def _web() -> Iterator[int]:
-    """A web server with two processes on this benchmark's database: its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    env = process_env("bench-web", database_url=DATABASE_URL, redis_url=REDIS_URL)
-    env |= {"API_REQUESTS_PER_MINUTE": "0", "INBOX_LIMIT": "100000000"}
-    with tempfile.TemporaryDirectory() as folder, ProcessGroup() as group:
-        with (Path(folder) / "web.log").open("wb") as output:
-            group.start(web_command(host="127.0.0.1", port=port, processes=2), env=env, output=output)
-        wait_for(lambda: _answers(port), what="the web server", within=60)
-        yield port
-
-
-def _answers(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def _send(port: int, token: str, bodies: Sequence[bytes]) -> tuple[float, list[float]]:

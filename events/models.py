@@ -1,7 +1,7 @@
 """Events: those that wait (Inbox), those that are done (Event, partitioned), and the keys that make each one once.
 
-`Inbox` is written by `events/inbox.py` and `events/replay.py`, `Event` and `EventKey` by `events/store.py`, `Hook` and
-`HookCall` by `events/hooks.py`.
+`Inbox` is written by `events/inbox.py` and `events/replay.py`, `Event` and `EventKey` by `events/store.py`,
+`EventTally` by `events/tallies.py`, `Hook` and `HookCall` by `events/hooks.py`.
 """
 
 from __future__ import annotations
@@ -79,6 +79,18 @@ class EventKey(models.Model):
 
     class Meta:
         db_table = "event_key"
+
+
+class EventTally(models.Model):
+    """How many events of a type came in an hour that is over. Written by `events/tallies.py`."""
+
+    pk = models.CompositePrimaryKey("hour", "type")
+    hour = models.DateTimeField()
+    type = models.TextField()
+    events = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "event_tally"
 
 
 class Hook(models.Model):

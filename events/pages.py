@@ -10,14 +10,17 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
+from django.urls import reverse
 from django.utils import timezone
 from psycopg2 import errorcodes
 
 from core.lib import uuid7
 from core.ui import causes
 from core.ui.causes import Cause
+from core.ui.search import Hit
+from core.ui.wording import relative
 from events.models import Event, EventState, Inbox
-from events.queries import source_causes
+from events.queries import ids_of, source_causes
 from profiles import queries
 from profiles.queries import Person
 
@@ -78,7 +81,7 @@ def read_filters(given: Mapping[str, str]) -> Filters:
     person = given.get("person", "").strip()
     people = None
     if person:
-        people = tuple(profile.pk for profile in queries.search(person, queries.rules_in_use()))
+        people = tuple(queries.search_ids(person, queries.rules_in_use()))
     span, state = given.get("span", ""), given.get("state", "")
     return Filters(
         type=given.get("type", "").strip(),
@@ -197,3 +200,21 @@ def recent_keys() -> list[str]:
 def find_waiting(event_id: UUID) -> Inbox | None:
     """An event that was accepted and is not processed yet."""
     return Inbox.objects.filter(pk=event_id).first()
+
+
+def find_by_name(text: str, limit: int) -> list[Hit]:
+    """For the search box: events by their id or message id, also those that wait."""
+    ids = ids_of(text)[:limit]
+    if not ids:
+        return []
+    found: list[Event | Inbox] = list(Event.objects.filter(pk__in=ids).defer("payload"))
+    if len(found) < len(ids):
+        found += Inbox.objects.filter(pk__in=set(ids) - {event.pk for event in found}).defer("payload")
+    return [
+        Hit(
+            event.type or "Event",
+            reverse("events:show", args=[event.pk]),
+            f"{word_of(event) if isinstance(event, Event) else 'Waiting'}, {relative(event.received_at)}",
+        )
+        for event in found
+    ]

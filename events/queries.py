@@ -12,14 +12,24 @@ from django.db import connection
 from django.urls import reverse
 
 from apps_connectors.models import App
-from core.accounts.models import ApiKey, User
 from core.lib import uuid7
 from core.ui import causes
 from core.ui.causes import Cause
 from core.ui.counting import Question
-from events.envelope import event_key
-from events.models import Event, EventKey, Hook, SourceKind
+from events.models import Event, SourceKind
 from profiles.merges import all_ids
+
+# The key of a message is what `event_key` makes of it and of who may have sent it.
+_IDS_OF = f"""
+with sender(kind, id) as (
+    select '{SourceKind.RUN}', 0 union all
+    select '{SourceKind.API_KEY}', id from api_key union all
+    select '{SourceKind.PERSON}', id from person union all
+    select '{SourceKind.WEBHOOK}', app_id from hook
+)
+select distinct event_id from event_key
+ where key = any(array(select md5(concat_ws(':', kind, id, %(name)s::text))::uuid from sender))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,9 @@ def _in_words(event: Event, source: Cause) -> Cause:
 
 def ids_of(name: str) -> list[UUID]:
     """The events that may be meant by an id or a message id, the latest first. Message ids are known for a week."""
-    keys = [event_key(SourceKind.API_KEY, each, name) for each in ApiKey.objects.values_list("pk", flat=True)]
-    keys += [event_key(SourceKind.PERSON, each, name) for each in User.objects.values_list("pk", flat=True)]
-    keys += [event_key(SourceKind.WEBHOOK, each, name) for each in Hook.objects.values_list("app_id", flat=True)]
-    keys.append(event_key(SourceKind.RUN, 0, name))
-    found = set(EventKey.objects.filter(key__in=keys).values_list("event_id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_IDS_OF, {"name": name.replace("\0", "")})
+        found = {row[0] for row in cursor.fetchall()}
     with suppress(ValueError):
         found.add(UUID(name))
     return sorted(found, reverse=True)

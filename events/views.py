@@ -6,24 +6,30 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role, role_required
 from core.lib import uuid7
-from core.ui.counting import Question, count
 from core.ui.forms import actor_of
-from core.ui.pages import PAGE_SIZE, answer, read_guid, wants_fragment
+from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
+from core.ui.remembering import remembers
 from core.ui.wording import plural
-from events import pages
+from core.work.models import UNFINISHED, Work
+from events import over_time, pages
+from events.inbox import count_waiting
 from events.models import EventState
-from events.replay import MOST, replay
+from events.replay import MOST, RELINK, replay
+
+_MOST_WAITING = 10_000  # counted; beyond that the page says “more than”
 
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers("type", "state", "span")
 def list_events(request: HttpRequest) -> HttpResponse:
     """Events, the newest first. While its first page is open it asks for newer ones; 204 when there are none."""
     filters = pages.read_filters(request.GET.dict())
@@ -33,8 +39,8 @@ def list_events(request: HttpRequest) -> HttpResponse:
     except pages.TooSlow:
         looked, is_slow = pages.Found([]), True
     found = looked.events
-    events, waiting = found[:PAGE_SIZE], count({"waiting": Question("inbox")})["waiting"]
-    stamp = f"{events[0].pk if events else ''}.{waiting.all}"
+    events, waiting = found[:PAGE_SIZE], count_waiting(most=_MOST_WAITING + 1)
+    stamp = f"{events[0].pk if events else ''}.{waiting}"
     if request.GET.get("seen") == stamp and wants_fragment(request):
         return HttpResponse(status=204)
     is_paused = bool(request.GET.get("paused"))
@@ -42,7 +48,8 @@ def list_events(request: HttpRequest) -> HttpResponse:
         "rows": pages.show(events),
         "filters": filters,
         "is_slow": is_slow,
-        "waiting": waiting,
+        "waiting": min(waiting, _MOST_WAITING),
+        "more_wait": waiting > _MOST_WAITING,
         "stamp": stamp,
         "is_paused": is_paused,
         "listens": not is_paused and before is None and not is_slow,
@@ -56,7 +63,18 @@ def list_events(request: HttpRequest) -> HttpResponse:
     if not wants_fragment(request):
         context |= {"types": pages.recent_types(), "states": EventState.choices, "spans": _spans()}
         context["here"] = reverse("events:list")
+        by_day = request.GET.get("over") == over_time.BY_DAY
+        context |= {"chart": over_time.chart(timezone.now(), by_day=by_day), "by_day": by_day}
+        context["again"] = _being_taken_again()
     return answer(request, "events/list.html", "events/_table.html", context)
+
+
+@require_GET
+@role_required(Role.VIEWER)
+def show_progress(request: HttpRequest) -> HttpResponse:
+    """How far taking events again has come that found nobody; htmx asks no more once it has ended."""
+    again = _being_taken_again()
+    return render(request, "events/_again.html", {"again": again}, status=200 if again else STOP_POLLING)
 
 
 @require_POST
@@ -76,6 +94,10 @@ def replay_events(request: HttpRequest) -> HttpResponse:
     else:
         messages.error(request, "None of these can be taken again: rows of a run come again with their schedule.")
     return redirect("events:show", one) if one else redirect("events:list")
+
+
+def _being_taken_again() -> list[Work]:
+    return list(Work.objects.filter(kind=RELINK, state__in=UNFINISHED).order_by("id"))
 
 
 def _spans() -> list[tuple[str, str]]:

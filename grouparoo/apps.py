@@ -21,5 +21,11 @@ class GrouparooConfig(AppConfig):
 
     def ready(self) -> None:
         """Called once by Django when everything is loaded."""
+        from apps_connectors.apps_store import rotate_with  # noqa: PLC0415  models are not there before ready()
+        from grouparoo import setup  # noqa: PLC0415
+        from grouparoo.alerts.recipients import rotate_secrets  # noqa: PLC0415
+
         registry.load()  # a broken built-in plugin fails the start, not a worker at night
         wiring.connect(app)
+        setup.connect()
+        rotate_with(rotate_secrets)

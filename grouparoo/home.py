@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from apps_connectors import pages as app_pages
-from apps_connectors.models import App
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui.counting import Question, count
+from core.ui.forms import actor_of, telling
 from core.ui.pages import STOP_POLLING, answer, wants_fragment
 from core.ui.wording import in_words, zone_name
 from events.queries import arrived_since
+from grouparoo import setup
+from grouparoo.demo import in_browser
 from grouparoo.flow import make_steps
+from grouparoo.problems import Problem, find_problems
 from groups import pages as group_pages
 from groups.models import Group
 from profiles import queries as profile_queries
-from profiles.models import ProfilePropertyRule
 from schedules import pages as run_pages
-from schedules.models import Run, Schedule
 from schedules.outbound import pages as outbound_pages
-from schedules.outbound.pages import Halted
 
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that waits for a person: what happened, what follows, where to look."""
-
-    title: str
-    text: str
-    url: str
-    link: str
-    icon: str = "triangle-alert"
-    is_bad: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class SetupStep:
-    """One step from nothing to a group. It ticks itself."""
-
-    label: str
-    text: str
-    is_done: bool
-    url: str
+@require_POST
+@role_required(Role.EDITOR)
+def load_demo_shop(request: HttpRequest) -> HttpResponse:
+    """Set the demo shop up; what follows is seen on Home."""
+    with telling(request):
+        in_browser.load(actor=actor_of(request))
+        messages.success(request, "The demo shop is connected. Its customers come in now; look at what runs below.")
+    return redirect("home")
 
 
 @require_GET
@@ -85,9 +73,9 @@ def show_home(request: HttpRequest) -> HttpResponse:
     silent = [each.app for each in apps if each.look == "bad"]
     paused = [rule for rule in rules if rule.paused_reason]
     waiting = outbound_pages.read_halted(counts["waiting"])
-    problems = find_problems(failed=failed, halted=halted, paused=paused, silent=silent, waiting=waiting)
+    problems = find_problems(standing, paused=paused, silent=silent, waiting=waiting)
     has_unique = any(rule.is_unique for rule in rules)
-    setup = setup_steps(apps=len(apps), has_unique=has_unique, people=counts["everyone"].all, groups=len(groups))
+    done = [bool(apps), has_unique, counts["everyone"].all > 0, bool(groups), standing.has_export]
     steps = make_steps(
         recent,
         counts,
@@ -101,106 +89,25 @@ def show_home(request: HttpRequest) -> HttpResponse:
     context = {
         "now": now,
         "zone": zone_name(),
-        "title": title_of(problems),
+        "title": title_of(problems, is_empty=not (apps or counts["everyone"].all)),
+        "is_empty": not (apps or counts["everyone"].all),
         "problems": problems,
         "steps": steps,
         "running": standing.running,
         "coming": standing.coming,
         "moved": group_pages.moved_most([each for each in sized if each.size.all or each.moved]),
         "group_count": len(groups),
-        "setup": None if all(step.is_done for step in setup) else setup,
+        "setup": None if all(done) else setup.list_steps(done),
+        "may_load_demo": not apps and not rules,
     }
     return answer(request, "home.html", "home.html", context)
 
 
-def title_of(problems: Sequence[Problem]) -> str:
+def title_of(problems: Sequence[Problem], *, is_empty: bool) -> str:
     """The answer to the first question anyone has."""
     if not problems:
-        return "All is flowing"
+        return "Nothing flows yet" if is_empty else "All is flowing"
     return f"{in_words(len(problems))} {'thing needs' if len(problems) == 1 else 'things need'} you"
-
-
-def find_problems(
-    *,
-    failed: Sequence[Run],
-    halted: Sequence[Schedule],
-    paused: Sequence[ProfilePropertyRule],
-    silent: Sequence[App],
-    waiting: Sequence[Halted] = (),
-) -> list[Problem]:
-    """Everything that will not mend itself, the gravest first."""
-    problems = [
-        Problem(
-            f"“{schedule}” stopped and needs a person",
-            f"{schedule.halted_reason} {run_pages.explain_halt(schedule)}".strip(),
-            reverse("schedules:show", args=[schedule.pk]),
-            "Open the schedule",
-            "circle-pause",
-            is_bad=False,
-        )
-        for schedule in halted
-    ]
-    problems += [
-        Problem(
-            f"“{subscription.name}” stopped and needs a person",
-            f"{subscription.reason} The events that come meanwhile are kept.",
-            reverse("subscriptions:show", args=[subscription.pk]),
-            "Open the subscription",
-            "circle-pause",
-            is_bad=False,
-        )
-        for subscription in waiting
-    ]
-    problems += [
-        Problem(
-            f"The last run of “{run.schedule}” failed",
-            run.error or "It gave no reason.",
-            reverse("runs:show", args=[run.pk]),
-            f"See run {run.pk}",
-        )
-        for run in failed
-    ]
-    problems += [
-        Problem(
-            f"{app} does not answer",
-            app.test_message or "The last test failed.",
-            reverse("apps:show", args=[app.pk]),
-            "Open the App",
-        )
-        for app in silent
-    ]
-    problems += [
-        Problem(
-            f"The property “{rule}” is paused",
-            f"{rule.paused_reason} Its values stay as they are until it is asked again.",
-            reverse("properties:show", args=[rule.pk]),
-            "Open the property",
-            "circle-pause",
-            is_bad=False,
-        )
-        for rule in paused
-    ]
-    return problems
-
-
-def setup_steps(*, apps: int, has_unique: bool, people: int, groups: int) -> list[SetupStep]:
-    """From nothing to the first group."""
-    return [
-        SetupStep("Connect an App", "A database, a file: where your customers are.", apps > 0, reverse("apps:list")),
-        SetupStep(
-            "Define a property that identifies a person",
-            "Such as email or a user id.",
-            has_unique,
-            reverse("properties:list"),
-        ),
-        SetupStep(
-            "Bring in data",
-            "By a schedule, an upload, or events sent to the API.",
-            people > 0,
-            reverse("schedules:list"),
-        ),
-        SetupStep("Make a group", "Pick people by what you know about them.", groups > 0, reverse("groups:list")),
-    ]
 
 
 def _poll_status(running: Sequence[object]) -> int:

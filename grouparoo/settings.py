@@ -200,6 +200,8 @@ SENDER_PROCESSES = read_int("SENDER_PROCESSES", default=4, least=1, most=256)
 # ---------------------------------------------------------------- people and sessions
 
 AUTH_USER_MODEL = "accounts.User"
+# Whether the first visitor of an empty installation becomes its admin. A single machine has nobody else to ask.
+FIRST_ADMIN_IN_BROWSER = read_bool("FIRST_ADMIN_IN_BROWSER", default=SERVERS_ARE_EMBEDDED)
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role
+from core.ui import notices, shortcuts
 from core.ui.pages import wants_fragment
 from core.ui.wording import number
 
@@ -23,7 +24,9 @@ select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_re
        (select count(*) from profile_group), (select count(*) from app), (select count(*) from schedule),
        (select count(*) from profile_property_rule where state <> 'deleted'),
        (select count(*) from run where state in ('pending', 'running')),
-       (select count(*) from subscription)
+       (select count(*) from subscription),
+       exists (select 1 from notice where person_id = %(person)s),
+       exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
   from (select 1) always left join project p on p.id = 1
 """
 
@@ -36,11 +39,25 @@ _ADMINS = (
     ("Erasures", "eraser", "erasures"),
     ("Settings", "sliders-horizontal", "settings"),
 )
+# What leads there from the keyboard: g, then this letter.
+_LETTERS = {
+    "home": "h",
+    "profiles": "p",
+    "groups": "g",
+    "events": "e",
+    "apps": "a",
+    "schedules": "s",
+    "runs": "r",
+}
+
+
+# Pages that belong to an entry of another name.
+_INSIDE = {"alerts": "settings"}
 
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """One entry of the sidebar. `count_label` follows the count for screen readers."""
+    """One entry of the sidebar. `count_label` follows the count for screen readers, `keys` is its shortcut."""
 
     label: str
     icon: str
@@ -48,6 +65,7 @@ class NavItem:
     is_current: bool
     count: str = ""
     count_label: str = ""
+    keys: str = ""
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -56,20 +74,25 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     if user is None or not user.is_authenticated or wants_fragment(request):
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_SHELL)
+        cursor.execute(_SHELL, {"person": user.pk})
         row = cursor.fetchone()
-    name, stopped, reason, people, exact, groups, apps, schedules, rules, running, subscriptions = row
+    name, stopped, reason, people, exact, groups, apps, schedules, rules, running, subscriptions, news, awaits = row
     here = request.resolver_match.namespace if request.resolver_match else ""
+    here = _INSIDE.get(here, here)
 
     def item(label: str, icon: str, place: str, count: str = "", count_label: str = "") -> NavItem:
         url = reverse("home" if place == "home" else f"{place}:list")
         current = here == place or (place == "home" and request.path == url)
-        return NavItem(label, icon, url, current, count, count_label)
+        keys = f"g {_LETTERS[place]}" if place in _LETTERS else ""
+        return NavItem(label, icon, url, current, count, count_label, keys)
 
     is_admin = has_role(user, Role.ADMIN)
     about = "" if exact else "about "
     return {
         "project_name": name or "Grouparoo",
+        "shortcuts": shortcuts.are_on(request),
+        "notices": notices.unread(user.pk, looking_at=request.path) if news else [],
+        "awaits_notice": awaits,
         "sending_stopped": stopped,
         "sending_stopped_reason": reason,
         "nav": [

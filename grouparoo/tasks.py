@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from core.accounts import project, resets, sessions
 from core.accounts.actors import SYSTEM
+from core.ui import notices
 from core.work import leases, partitions
 from core.work.wake import wake
-from events import store
+from events import store, tallies
+from grouparoo.alerts import sending, watching
 from groups import groups_store
 from pipeline import inbox
 from profiles import hydration_traces
@@ -31,8 +33,10 @@ WORK = {
     "relink": "relink",
     project.ZONE_WORK: "time_zone",
     resets.WORK: "password_resets",
+    watching.KIND: "alerts",
 }  # kind -> topic
 KEY_RETENTION = timedelta(days=7)
+NOTICE_RETENTION = timedelta(days=30)
 
 
 @shared_task(name="grouparoo.sweep")
@@ -45,9 +49,22 @@ def sweep() -> None:
             wake(topic)
 
 
+@shared_task(name="grouparoo.watch")
+def watch() -> None:
+    """Notice what newly needs a person, and what does not any more."""
+    watching.watch()
+
+
+@shared_task(name="grouparoo.send_alerts")
+def send_alerts() -> None:
+    """Tell people and programs of it for a slice."""
+    if sending.work_slice():
+        wake("alerts")
+
+
 @shared_task(name="grouparoo.keep_house")
 def keep_house() -> None:
-    """Make the partitions of the coming weeks, drop those whose time is over, forget old message keys and sessions."""
+    """Make the partitions of the coming weeks, drop those whose time is over, forget old rows, tally events."""
     now = timezone.now()
     partitions.ensure(now)
     settings = project.current()
@@ -61,3 +78,6 @@ def keep_house() -> None:
     deliveries.forget(older_than=timedelta(days=settings.delivery_retention_days))
     store.forget_keys(older_than=KEY_RETENTION)
     sessions.forget_expired()
+    tallies.add_up(now)
+    notices.forget(older_than=NOTICE_RETENTION)
+    watching.forget(older_than=timedelta(days=settings.log_retention_days))

@@ -29,6 +29,7 @@ TOPICS: dict[str, tuple[str, str]] = {
     "boundaries": ("groups.sweep_boundaries", "groups"),
     "time_zone": ("groups.follow_time_zone", "groups"),
     "password_resets": ("accounts.send_password_resets", "outbound"),
+    "alerts": ("grouparoo.send_alerts", "outbound"),
 }
 
 # task -> (seconds, queue)
@@ -39,6 +40,7 @@ SWEEPS: dict[str, tuple[float, str]] = {
     "groups.sweep_boundaries": (15, "groups"),
     "groups.record_sizes": (60, "default"),
     "pipeline.retry_hydration": (10, "events"),
+    "grouparoo.watch": (30, "default"),
     "grouparoo.keep_house": (3600, "default"),
 }
 

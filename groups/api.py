@@ -300,13 +300,14 @@ def show_groups(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Groups with their sizes and progress, a few statements for all of them."""
     sizes = count(pages.size_questions(groups))
     progress = queries.progress_of([group.pk for group in groups])
+    words = pages.sentences(groups)
     return [
         {
             "id": group.pk,
             "name": group.name,
             "kind": group.kind,
             "rules": group.rules,
-            "sentence": groups_store.say_rules(group),
+            "sentence": "".join(text for text, _ in words.get(group.pk, ())) or groups_store.say_rules(group),
             "size": sizes[f"group {group.pk}"].all,
             "size_is_exact": sizes[f"group {group.pk}"].exact,
             "is_calculating": group.kind == GroupKind.CALCULATED and group.calculated_version < group.rules_version,

@@ -11,13 +11,15 @@ class GroupsConfig(AppConfig):
     def ready(self) -> None:
         """Groups have a say when a property changes its type, and events their kept days; logs name groups."""
         from core.accounts.project import check_with  # noqa: PLC0415  models are there only now
-        from core.ui import causes, slots  # noqa: PLC0415
+        from core.ui import causes, search, slots  # noqa: PLC0415
+        from core.ui.search import Finder  # noqa: PLC0415
         from core.ui.slots import Slot  # noqa: PLC0415
         from groups.groups_store import refuse_new_type, refuse_short_retention  # noqa: PLC0415
-        from groups.pages import name_causes  # noqa: PLC0415
+        from groups.pages import find_groups, name_causes  # noqa: PLC0415
         from profiles.rules import check_types_with  # noqa: PLC0415
 
         check_types_with(refuse_new_type)
         check_with(refuse_short_retention)
         causes.register("group", name_causes)
         slots.register(Slot("group", "Used by", "groups:users", order=2))
+        search.register(Finder("groups", "Groups", "blend", find_groups, order=1))

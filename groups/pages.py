@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F, OuterRef, Q, Subquery
@@ -13,8 +14,10 @@ from django.utils import timezone
 
 from core.accounts import project
 from core.lib.errors import InvalidInput
+from core.ui import search
 from core.ui.causes import Cause
 from core.ui.counting import Count, Question, count
+from core.ui.search import Hit
 from groups.models import Group, GroupKind, GroupMember, GroupMembershipChange, GroupSize
 from groups.reading import mentioned_groups, read_tree
 from groups.sentence import Piece, say_pieces
@@ -58,6 +61,18 @@ class Joined:
 
     group: Group
     at: datetime
+
+
+# What the list of groups is sorted by: the group alone, or its size, for which all of them have to be counted.
+PLAIN_SORTS: Mapping[str, Callable[[Group], Any]] = {
+    "name": lambda group: group.name.lower(),
+    "calculated": lambda group: group.calculated_at if group.kind == GroupKind.CALCULATED else None,
+}
+SIZE_SORTS: Mapping[str, Callable[[Sized], Any]] = {
+    "size": lambda sized: sized.size.all,
+    "moved": lambda sized: sized.moved,
+}
+SORTS = (*PLAIN_SORTS, *SIZE_SORTS)
 
 
 def size_questions(groups: Sequence[Group]) -> dict[str, Question]:
@@ -110,12 +125,15 @@ def groups_for(profile_id: UUID, *, limit: int) -> list[tuple[Group, datetime | 
     return [(group, group.joined_at) for group in sorted(found, key=lambda group: group.name.lower())]
 
 
-def member_ids(group_id: int, *, before: UUID | None, limit: int) -> list[tuple[UUID, datetime]]:
+def member_ids(
+    group_id: int, *, before: UUID | None, limit: int, oldest_first: bool = False
+) -> list[tuple[UUID, datetime]]:
     """Members and when they joined, in falling order of guid; `before` is the last guid of the page above."""
     members = GroupMember.objects.filter(group_id=group_id)
     if before is not None:
-        members = members.filter(profile_id__lt=before)
-    return list(members.order_by("-profile_id").values_list("profile_id", "created_at")[:limit])
+        members = members.filter(profile_id__gt=before) if oldest_first else members.filter(profile_id__lt=before)
+    order = "profile_id" if oldest_first else "-profile_id"
+    return list(members.order_by(order).values_list("profile_id", "created_at")[:limit])
 
 
 def which_are_members(group_id: int, profile_ids: Sequence[UUID]) -> set[UUID]:
@@ -176,3 +194,9 @@ def sentences(groups: Sequence[Group]) -> dict[int, Sentence]:
             continue
         found[group.pk] = say_pieces(tree)
     return found
+
+
+def find_groups(text: str, limit: int) -> list[Hit]:
+    """For the search box: groups by words of their names."""
+    found = search.named(Group.objects.all(), text, "name")[:limit]
+    return [Hit(group.name, reverse("groups:show", args=[group.pk]), group.get_kind_display()) for group in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from groups import editing, tools_views, views
+from groups import chosen_views, editing, tools_views, views
 
 app_name = "groups"
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("new/manual/", editing.create_manual, name="create_manual"),
     path("new/by_value/", tools_views.make_by_value, name="by_value"),
     path("overlap/", tools_views.show_overlap, name="overlap"),
+    path("chosen/", chosen_views.act_on_chosen, name="chosen"),
+    path("chosen/delete/", chosen_views.delete_chosen, name="delete_chosen"),
     path("<int:group_id>/copy/", tools_views.copy_group, name="copy"),
     path("<int:group_id>/members.csv", tools_views.download_members, name="download"),
     path("<int:group_id>/breakdown/", tools_views.show_breakdown, name="breakdown"),

@@ -12,6 +12,8 @@ from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui import causes
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, read_place, wants_fragment, write_place
+from core.ui.remembering import remembers
+from core.ui.sorting import arrange, part_of, read_sort
 from core.ui.used_by import users_of
 from core.work.models import UNFINISHED, Work, WorkState
 from groups import pages
@@ -25,11 +27,20 @@ _RECENT = 8
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers()
 def list_groups(request: HttpRequest) -> HttpResponse:
     """Every group with its size and how it moved."""
-    groups = list(Group.objects.order_by("name"))
-    words = pages.sentences(groups)
-    context = {"groups": [(each, words.get(each.group.pk, ())) for each in pages.with_sizes(groups)]}
+    groups = sorted(Group.objects.all(), key=lambda group: group.name.lower())
+    sort = read_sort(request, pages.SORTS, usual="name")
+    context: dict[str, Any] = {"sort": sort}
+    if sort.key in pages.PLAIN_SORTS:  # then only those of the page are counted
+        context["part"] = part = part_of(arrange(groups, sort, pages.PLAIN_SORTS), request)
+        sized = pages.with_sizes(part.rows)
+    else:
+        context["part"] = page = part_of(arrange(pages.with_sizes(groups), sort, pages.SIZE_SORTS), request)
+        sized = list(page.rows)
+    words = pages.sentences([each.group for each in sized])
+    context["groups"] = [(each, words.get(each.group.pk, ())) for each in sized]
     return answer(request, "groups/list.html", "groups/list.html", context)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.urls import reverse
+from django.utils.text import Truncator
 
 from core.accounts import project
 from core.ui import causes
@@ -31,7 +32,7 @@ from profiles.resolution import CONFLICT
 from profiles.ruleset import Rule
 
 _AROUND = timedelta(days=1)  # a log row of the same transaction is not further from the event's arrival than this
-_SHOWN_STATEMENTS, _SHOWN_STATEMENT = 4, 160  # how many, and how many characters of each
+_SHOWN_STATEMENTS, _SHOWN_STATEMENT = 4, 72  # how many, and how many characters of each
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAR = timedelta(days=3650)
 
@@ -181,7 +182,7 @@ def _asked(trace: HydrationTrace | None) -> list[Step]:
     if trace is None:
         return []
     told = "; ".join(
-        f"{each['ms']:g}{NBSP}ms, {plural(each['rows'], 'row')}: {each['text'][:_SHOWN_STATEMENT]}"
+        f"{each['ms']:g}{NBSP}ms, {plural(each['rows'], 'row')}: {Truncator(each['text']).chars(_SHOWN_STATEMENT)}"
         for each in trace.statements[:_SHOWN_STATEMENTS]
     )
     more = f"; and {number(trace.count - _SHOWN_STATEMENTS)} more" if trace.count > _SHOWN_STATEMENTS else ""

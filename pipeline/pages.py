@@ -224,7 +224,7 @@ def _text(by_key: Mapping[str, ProfilePropertyRule], key: str, value: Any) -> st
     return value_text(value, rule.type, is_identity=rule.is_unique) if rule else str(value)
 
 
-def group_filter(group_id: int, *, before: UUID | None, limit: int) -> list[Profile]:
+def group_filter(group_id: int, *, before: UUID | None, limit: int, oldest_first: bool = False) -> list[Profile]:
     """The people of one group, the latest first."""
-    members = group_pages.member_ids(group_id, before=before, limit=limit)
+    members = group_pages.member_ids(group_id, before=before, limit=limit, oldest_first=oldest_first)
     return queries.by_ids([profile_id for profile_id, _ in members])

@@ -9,7 +9,7 @@ from pipeline import merge_views, views, why_views
 app_name = "profiles"
 urlpatterns = [
     path("", views.list_profiles, name="list"),
-    path("join/", views.join_chosen, name="join_chosen"),
+    path("chosen/", views.act_on_chosen, name="chosen"),
     path("why/<int:group_id>/", why_views.show_why, name="why"),
     path("<uuid:guid>/", views.show_profile, name="show"),
     path("<uuid:guid>/changes/", views.show_changes, name="changes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,12 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role, role_required
-from core.ui import causes
+from core.ui import bulk, causes
 from core.ui.counting import Question, count
 from core.ui.forms import actor_of, telling
 from core.ui.pages import PAGE_SIZE, answer, read_guid, read_place, write_place
+from core.ui.remembering import remembers
+from core.ui.sorting import read_sort
 from core.ui.wording import plural
 from core.work.models import UNFINISHED, Work
 from groups import groups_store
@@ -34,12 +37,14 @@ _DAY = timedelta(days=1)
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers("group")
 def list_profiles(request: HttpRequest) -> HttpResponse:
     """Everyone, the latest first; or those that a search or a group picks."""
     text = request.GET.get("q", "").strip()
     rules = queries.rules_in_use()
     group = _asked_group(request.GET.get("group", ""))
     before = read_guid(request.GET.get("before"))
+    sort = read_sort(request, ("newest",), usual="-newest")  # by guid alone: an index on more would cost every update
     if text:
         found = queries.search(text, rules)
         if group is not None:
@@ -47,20 +52,23 @@ def list_profiles(request: HttpRequest) -> HttpResponse:
             found = [profile for profile in found if profile.pk in members]
         people, more = found[: queries.MOST_FOUND], len(found) > queries.MOST_FOUND
     else:
+        oldest_first = not sort.is_down
         page = (
-            queries.newest(before=before, limit=PAGE_SIZE + 1)
+            queries.newest(before=before, limit=PAGE_SIZE + 1, oldest_first=oldest_first)
             if group is None
-            else pages.group_filter(group.pk, before=before, limit=PAGE_SIZE + 1)
+            else pages.group_filter(group.pk, before=before, limit=PAGE_SIZE + 1, oldest_first=oldest_first)
         )
         people, more = page[:PAGE_SIZE], len(page) > PAGE_SIZE
     groups = list(Group.objects.order_by("name").only("id", "name", "kind")[:200])
     manual = [each for each in groups if each.kind == GroupKind.MANUAL]
     context = {
         "q": text,
+        "sort": sort,
+        "turned": sort.turned_by("newest"),
         "group": group,
         "groups": groups,
         "manual": manual,
-        "choosing": bool(manual) and has_role(request.user, Role.EDITOR),
+        "choosing": has_role(request.user, Role.EDITOR),
         "rows": pages.rows_of(people, rules),
         "unique": [rule for rule in rules if rule.is_unique],
         "next_before": people[-1].pk if more and people and not text else None,
@@ -153,17 +161,41 @@ def join_group(request: HttpRequest, guid: UUID) -> HttpResponse:
 
 @require_POST
 @role_required(Role.EDITOR)
-def join_chosen(request: HttpRequest) -> HttpResponse:
-    """Put the people chosen in the list into a manual group."""
-    group = _asked_group(request.POST.get("group", ""))
-    chosen = [guid for guid in map(read_guid, request.POST.getlist("profile")) if guid is not None]
-    if group is None or not chosen:
-        messages.error(request, "Choose people, and the group to put them into.")
+def act_on_chosen(request: HttpRequest) -> HttpResponse:
+    """Refresh the people chosen in the list, or put them into a manual group or take them out, all at once."""
+    do, group = request.POST.get("do"), _asked_group(request.POST.get("group", ""))
+    chosen = [guid for guid in map(read_guid, request.POST.getlist("chosen")) if guid is not None][: bulk.MOST]
+    if chosen and do == "refresh":
+        _refresh_all(request, chosen)
+        return redirect("profiles:list")
+    if not chosen or group is None:
+        what = "" if do == "refresh" else ", and the group to put them into or take them out of"
+        messages.error(request, f"Choose people{what}.")
         return redirect("profiles:list")
     with telling(request):
-        joined = groups_store.add_members(group.pk, chosen, actor=actor_of(request))
-        messages.success(request, f"{plural(joined, 'person', 'people')} joined {group}.")
+        if do == "leave":
+            left = groups_store.remove_members(group.pk, chosen, actor=actor_of(request))
+            messages.success(request, f"{plural(left, 'person', 'people')} left {group}.")
+        else:
+            joined = groups_store.add_members(group.pk, chosen, actor=actor_of(request))
+            messages.success(request, f"{plural(joined, 'person', 'people')} joined {group}.")
     return redirect("groups:show", group.pk)
+
+
+def _refresh_all(request: HttpRequest, guids: Sequence[UUID]) -> None:
+    """Ask every App about these people, with one batch for all of them, and tell how that went."""
+    known = list(Profile.objects.filter(pk__in=guids, merged_into__isnull=True).values_list("pk", flat=True))
+    try:
+        result = refresh(known)
+    except Contended:
+        messages.error(request, "Some of them are being changed by other work right now. Try again in a moment.")
+        return
+    people = plural(len(known), "person", "people")
+    if result.unanswered:
+        reasons = " ".join(dict.fromkeys(result.unanswered.values()))
+        messages.error(request, f"Not every App answered for {people}; what is known stays. {reasons}")
+    else:
+        messages.success(request, f"Every App was asked again about {people}.")
 
 
 @require_POST

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from core.ui import slots
+from core.ui import search, slots
+from core.ui.search import Finder
 from core.ui.slots import Slot
 
 
@@ -12,9 +13,12 @@ class ProfilesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What the page of an App shows of properties; which secrets change with the operator's keys."""
+        """What the page of an App shows of properties; finding both; which secrets change with the operator's keys."""
         from apps_connectors import apps_store  # noqa: PLC0415  models are not there before ready()
-        from profiles import suppression_key  # noqa: PLC0415
+        from profiles import suppression_key  # noqa: PLC0415  the same
+        from profiles.queries import find_people, find_rules  # noqa: PLC0415  the same
 
         apps_store.rotate_with(suppression_key.rotate_secrets)
         slots.register(Slot("app", "Properties it fills", "properties:of_app"))
+        search.register(Finder("people", "People", "user", find_people))
+        search.register(Finder("properties", "Properties", "list", find_rules, order=2))

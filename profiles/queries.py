@@ -8,10 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
+from django.urls import reverse
 
 from core.accounts import project
 from core.lib.clock import from_us
+from core.ui import search as search_box
+from core.ui.search import Hit
 from core.ui.wording import plural, value_text
 from profiles.merges import all_ids
 from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
@@ -27,6 +31,7 @@ from profiles.models import (
 from profiles.types import TYPES, Rejected, compare_key
 
 MOST_FOUND = 50  # people a search shows; whoever has more writes more letters
+_LAST_LETTER = "\U0010ffff"  # no text goes on with it
 _FULL_NAMES = ("name", "full_name")
 _GIVEN, _FAMILY = ("first_name", "given_name"), ("last_name", "family_name", "surname")
 
@@ -76,12 +81,12 @@ def rules_in_use() -> list[ProfilePropertyRule]:
     return sorted(rules, key=lambda rule: (not rule.is_unique, rule.identity_rank or 0, rule.pk))
 
 
-def newest(*, before: UUID | None, limit: int) -> list[Profile]:
+def newest(*, before: UUID | None, limit: int, oldest_first: bool = False) -> list[Profile]:
     """People in the order they came, the latest first; `before` is the last guid of the page above."""
     people = Profile.objects.filter(merged_into__isnull=True)
     if before is not None:
-        people = people.filter(guid__lt=before)
-    return list(people.order_by("-guid")[:limit])
+        people = people.filter(guid__gt=before) if oldest_first else people.filter(guid__lt=before)
+    return list(people.order_by("guid" if oldest_first else "-guid")[:limit])
 
 
 def by_ids(ids: Sequence[UUID]) -> list[Profile]:
@@ -90,23 +95,52 @@ def by_ids(ids: Sequence[UUID]) -> list[Profile]:
     return [found[each] for each in ids if each in found]
 
 
-def search(text: str, rules: Iterable[ProfilePropertyRule]) -> list[Profile]:
+def search(text: str, rules: Iterable[ProfilePropertyRule], *, limit: int = MOST_FOUND + 1) -> list[Profile]:
     """People one of whose unique properties is `text` or begins with it, or whose guid it is; exact matches first."""
-    wanted = text.strip()
-    unique = [rule for rule in rules if rule.is_unique]
+    return by_ids(search_ids(text, rules, limit=limit))
+
+
+def search_ids(text: str, rules: Iterable[ProfilePropertyRule], *, limit: int = MOST_FOUND + 1) -> list[UUID]:
+    """Their guids, with one statement; a guid is given back as it is, whether or not there is such a profile."""
+    wanted = text.strip().replace("\0", "")
     if not wanted:
         return []
-    exact, prefix = Q(pk__in=[]), Q(pk__in=[])
-    for rule in unique:
-        for value in _spellings(rule, wanted):
-            exact |= Q(rule_id=rule.pk, value=value)
-        for start in {wanted, wanted.lower()}:
-            prefix |= Q(rule_id=rule.pk, value__startswith=start)
-    ids = [_as_guid(wanted)] if _as_guid(wanted) else []
-    ids += ProfileIdentity.objects.filter(exact).values_list("profile_id", flat=True)
-    begins = ProfileIdentity.objects.filter(prefix).order_by("rule_id", "value").values_list("profile_id", flat=True)
-    ids += begins[: MOST_FOUND + 1]
-    return by_ids(list(dict.fromkeys(each for each in ids if each)))[: MOST_FOUND + 1]
+    unique = [rule for rule in rules if rule.is_unique]
+    spans = [(rule.pk, value, f"{value}\x01") for rule in unique for value in _spellings(rule, wanted)]  # that alone
+    starts = sorted({wanted, wanted.lower()})
+    spans += [(rule.pk, start, f"{start}{_LAST_LETTER}") for rule in unique for start in starts]
+    guid = _as_guid(wanted)
+    found = [guid] if guid else []
+    found += _owners_within(spans, limit=limit)
+    return list(dict.fromkeys(found))[:limit]
+
+
+def _owners_within(spans: Sequence[tuple[int, str, str]], *, limit: int) -> list[UUID]:
+    """Whoever owns a value from the one to below the other, span by span. However many do, each reads a few rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select i.profile_id from unnest(%s::bigint[], %s::text[], %s::text[])"
+            "  with ordinality s(rule_id, start, until, place)"
+            " cross join lateral (select value, profile_id from profile_identity"
+            "  where rule_id = s.rule_id and value >= s.start and value < s.until order by value limit %s) i"
+            " order by s.place, i.value limit %s",
+            [[span[0] for span in spans], [span[1] for span in spans], [span[2] for span in spans], limit, 2 * limit],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def find_people(text: str, limit: int) -> list[Hit]:
+    """For the search box: people by what identifies them."""
+    rules = rules_in_use()
+    people = name_people(search(text, rules, limit=limit), rules)
+    return [Hit(person.name, reverse("profiles:show", args=[person.profile.pk]), person.detail) for person in people]
+
+
+def find_rules(text: str, limit: int) -> list[Hit]:
+    """For the search box: properties by words of their labels and keys."""
+    kept = ProfilePropertyRule.objects.exclude(state=RuleState.DELETED)
+    found = search_box.named(kept, text, "label", "key")[:limit]
+    return [Hit(str(rule), reverse("properties:show", args=[rule.pk]), rule.key) for rule in found]
 
 
 def find_by_identity(rule: ProfilePropertyRule, text: str) -> list[Profile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,8 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import STOP_POLLING, answer
+from core.ui.remembering import remembers
+from core.ui.sorting import arrange, part_of, read_sort
 from core.ui.wording import value_text
 from core.work.models import UNFINISHED, Work
 from profiles import coverage, queries, rules
@@ -38,6 +40,13 @@ from profiles.trying import Trial, find_people, try_rule
 
 _NEW = {"retrieval": "query", "type": "string", "filters": []}
 _PEOPLE = 5
+# What the list is sorted by. Its usual order: what identifies people first, then as they were made.
+_SORTS: Mapping[str, Callable[[tuple[ProfilePropertyRule, str, coverage.Coverage | None]], Any]] = {
+    "rank": lambda _: 0,
+    "key": lambda row: row[0].key,
+    "type": lambda row: row[0].type_in_words,
+    "coverage": lambda row: row[2].known if row[2] else None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,22 @@ class ShownTrial:
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers()
 def list_rules(request: HttpRequest) -> HttpResponse:
     """Every property rule: what it is, where it comes from, whether it is asked, how many people have a value."""
     found = queries.rules_in_use()
     covered = coverage.measure([rule.key for rule in found])
+    rows = [(rule, how, covered.get(rule.key)) for rule, how in queries.with_sources(found)]
+    sort = read_sort(request, _SORTS, usual="rank")
+    part = part_of(arrange(rows, sort, _SORTS), request)
     context = {
-        "rules": [(rule, how, covered.get(rule.key)) for rule, how in queries.with_sources(found)],
+        "rules": part.rows,
+        "sort": sort,
+        "part": part,
+        "known": sorted(
+            ((rule, covered[rule.key]) for rule in found if rule.key in covered),
+            key=lambda each: (-each[1].known, str(each[0])),
+        ),
         "unique": sum(1 for rule in found if rule.is_unique),
         "paused": sum(1 for rule in found if rule.paused_reason),
         "progress": _progress(),
@@ -89,11 +108,13 @@ def show_progress(request: HttpRequest) -> HttpResponse:
 def show_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """One property: what it is, how it gets its value, who uses it, what does not fit."""
     rule = _find(rule_id)
+    covered = coverage.measure([rule.key]).get(rule.key)
     [(_, how)] = [each for each in queries.with_sources(queries.rules_in_use()) if each[0].pk == rule.pk]
     context = {
         "rule": rule,
         "how": how,
-        "coverage": coverage.measure([rule.key]).get(rule.key),
+        "coverage": covered,
+        "known": [(rule, covered)] if covered else [],
         "users": users_of(rule),
         "filters": [
             (each["column"], FILTER_WORDS.get(each["operator"], each["operator"]), each.get("value", ""))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from core.ui import causes, slots
+from core.ui import causes, search, slots
+from core.ui.search import Finder
 from core.ui.slots import Slot
 
 
@@ -12,11 +13,12 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """What pages of lower apps show of schedules and how they name runs; what follows new types and zones."""
+        """What pages of lower apps show of schedules; names of runs; finding; what follows new types and zones."""
         from core.accounts import project  # noqa: PLC0415  models are not there before ready()
         from profiles.rules import check_types_with  # noqa: PLC0415  the same
         from schedules.outbound.conditions import refuse_new_type  # noqa: PLC0415  the same
-        from schedules.pages import name_people, name_runs  # noqa: PLC0415  the same
+        from schedules.outbound.queries import find_by_words  # noqa: PLC0415  the same
+        from schedules.pages import find_runs, find_schedules, name_people, name_runs  # noqa: PLC0415  the same
         from schedules.schedules_store import follow_zone  # noqa: PLC0415  the same
 
         project.when_zone_changes(follow_zone)
@@ -30,3 +32,6 @@ class SchedulesConfig(AppConfig):
         slots.register(Slot("event", "Where it went", "subscriptions:of_event"))
         slots.register(Slot("app", "Schedules that use it", "schedules:of_app", order=1))
         slots.register(Slot("app", "Events it gets", "subscriptions:of_app", order=2))
+        search.register(Finder("schedules", "Schedules", "clock", find_schedules, order=4))
+        search.register(Finder("subscriptions", "Outbound events", "send", find_by_words, order=5))
+        search.register(Finder("runs", "Runs", "refresh-cw", find_runs, order=6))

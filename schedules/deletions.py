@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from apps_connectors.connections import connect
 from core.work import leases
 from core.work.leases import Lease
-from core.work.models import WorkState
+from core.work.models import UNFINISHED, Work, WorkState
 from core.work.wake import wake
 from pipeline.refresh import refresh
 from plugins.base import RetrievesProperties
@@ -122,6 +122,11 @@ def _count(rule: Rule) -> int:
 def _say(gone: int, schedule: Schedule) -> str:
     subject = "1 person has" if gone == 1 else f"{gone:,} people have"
     return f"{subject} no row in {schedule.options['table']} any more: what came from it is empty now."
+
+
+def work_of(run: Run) -> Work | None:
+    """The looking for deleted rows that goes on after this run, if any."""
+    return Work.objects.filter(kind=KIND, subject=str(run.pk), state__in=UNFINISHED).first()
 
 
 def work_slice() -> bool:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce, Now
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts.models import User
-from core.ui import causes, charts
+from core.ui import causes, charts, search
 from core.ui.causes import Cause
-from core.ui.wording import duration, number, plural, relative
-from schedules import plans
+from core.ui.search import Hit
+from core.ui.sorting import Sort
+from core.ui.wording import duration, number, pace, relative
+from schedules import lateness, plans
 from schedules.models import (
     Direction,
     ExportRecord,
@@ -27,10 +30,12 @@ from schedules.models import (
     Schedule,
     ScheduleGroup,
 )
+from schedules.outcomes import say_outcome
 from schedules.progress import Progress, progress_of
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
 MOST_RUNNING, MOST_COMING = 10, 4  # on Home
+MOST_DIGITS = 18  # of an id
 _ONE = {1: "every minute", 60: "every hour", 1440: "every day"}
 _LOOKS = {
     RunState.PENDING: "wait",
@@ -83,9 +88,9 @@ class ShownRun:
         return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
 
     @property
-    def pace(self) -> str:
+    def speed(self) -> str:
         """ "10.9 rows a second"."""
-        return "" if self.progress.rate is None else f"{number(round(self.progress.rate, 1))} {self._many} a second"
+        return "" if self.progress.rate is None else pace(self.progress.rate, self._many)
 
     @property
     def reach(self) -> str:
@@ -102,15 +107,7 @@ class ShownRun:
     @property
     def outcome(self) -> str:
         """One line for the list: what it did."""
-        counters = self.run.counters
-        if self.run.direction == Direction.IMPORT:
-            told = [(counters.get("created", 0), "new"), (counters.get("changed", 0), "changed")]
-            whole = f"{plural(counters.get('read', 0), 'row')} read"
-        else:
-            told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
-            whole = plural(counters.get("selected", 0), "person", "people")
-        rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
-        return f"{whole}, {rest}" if rest else whole
+        return say_outcome(self.run)
 
     @property
     def rejected(self) -> int:
@@ -140,6 +137,26 @@ def runs(*, direction: str = "", state: str = "", schedule: int | None = None) -
     return found
 
 
+# What the list of runs is sorted by besides its usual order: in the database, which has thousands of them.
+_LONG = Coalesce(Coalesce(F("finished_at"), Now()) - F("started_at"), timedelta(0))
+_MANY = Coalesce(Cast(KeyTextTransform("rejected", "counters"), BigIntegerField()), 0)
+RUN_SORTS: Mapping[str, Any] = {"newest": F("id"), "duration": _LONG, "rejected": _MANY}
+
+
+def page_of_runs(found: QuerySet[Run], sort: Sort, *, before: int | None, limit: int) -> list[Run]:
+    """The runs in an order, those behind the run `before`, which was the last of the page above."""
+    sign, beyond = ("-", "lt") if sort.is_down else ("", "gt")
+    value = RUN_SORTS[sort.key]
+    if sort.key == "newest":
+        rows = found if before is None else found.filter(**{f"id__{beyond}": before})
+        return list(rows.order_by(f"{sign}id")[:limit])
+    rows = found.annotate(sorted_by=value)
+    last = Run.objects.filter(pk=before).values_list(value, flat=True).first() if before is not None else None
+    if last is not None:
+        rows = rows.filter(Q(**{f"sorted_by__{beyond}": last}) | Q(sorted_by=last, **{f"id__{beyond}": before}))
+    return list(rows.order_by(f"{sign}sorted_by", f"{sign}id")[:limit])
+
+
 def unfinished() -> list[ShownRun]:
     """The runs that go on now."""
     return [show(run) for run in runs().filter(state__in=UNFINISHED)[:MOST_RUNNING]]
@@ -153,12 +170,15 @@ class Standing:
     failed: Sequence[Run]
     halted: Sequence[Schedule]
     coming: Sequence[Schedule]
+    has_export: bool
+    late: Sequence[tuple[Schedule, datetime]]
 
 
 def standing() -> Standing:
     """Where all schedules stand, with two statements: each is judged by its newest run."""
     newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-created_at").values("pk")[:1]
-    schedules = list(Schedule.objects.annotate(newest_run=Subquery(newest)).order_by("name"))
+    found = Schedule.objects.select_related("app").annotate(newest_run=Subquery(newest))
+    schedules = list(found.order_by("name"))
     latest = {run.schedule_id: run for run in runs().filter(pk__in=[each.newest_run for each in schedules])}
     busy = {pk for pk, run in latest.items() if run.state in UNFINISHED}
     halted = [each for each in schedules if each.halted_reason]
@@ -173,6 +193,8 @@ def standing() -> Standing:
         failed=failed,
         halted=halted,
         coming=_soonest([each for each in waiting if each.pk not in busy])[:MOST_COMING],
+        late=lateness.find_late(schedules, latest, now=timezone.now()),
+        has_export=any(each.direction == Direction.EXPORT and each.enabled for each in schedules),
     )
 
 
@@ -258,7 +280,15 @@ def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
     return f"Sends {whom}{f' to {target}' if target else ''}{mode}"
 
 
-def schedule_rows(schedules: Iterable[Schedule]) -> list[tuple[Schedule, str, str, ShownRun | None]]:
+ScheduleRow = tuple[Schedule, str, str, ShownRun | None]
+SCHEDULE_SORTS: Mapping[str, Callable[[ScheduleRow], Any]] = {
+    "name": lambda row: row[0].name.lower(),
+    "next": lambda row: row[0].next_at if row[0].enabled and not row[0].halted_reason else None,
+    "last": lambda row: row[3].run.created_at if row[3] else None,
+}
+
+
+def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
     """Each with what it does, how often, and its last run."""
     found = list(schedules)
     names, last = group_names(found), last_runs(found)
@@ -323,6 +353,26 @@ def name_people(ids: list[str]) -> Mapping[str, Cause]:
     return {str(user.pk): Cause(str(user)) for user in User.objects.filter(pk__in=ids)}
 
 
+def find_schedules(text: str, limit: int) -> list[Hit]:
+    """For the search box: schedules by words of their names."""
+    found = search.named(Schedule.objects.select_related("app"), text, "name")[:limit]
+    return [
+        Hit(each.name, reverse("schedules:show", args=[each.pk]), f"{each.get_direction_display()}, {each.app}")
+        for each in found
+    ]
+
+
+def find_runs(text: str, limit: int) -> list[Hit]:
+    """For the search box: a run by its number, also written as “run 12” or “#12”."""
+    number_ = text.lower().removeprefix("run").lstrip(" #")
+    if not number_.isdecimal() or len(number_) > MOST_DIGITS:
+        return []
+    return [
+        Hit(f"{run.schedule}, run {run.pk}", reverse("runs:show", args=[run.pk]), run.get_state_display())
+        for run in Run.objects.filter(pk=number_).select_related("schedule")[:limit]
+    ]
+
+
 def usual_seconds(run: Run) -> float | None:
     """How long the last complete runs of the same schedule took, in the middle; None below three of them."""
     times = (
@@ -330,8 +380,12 @@ def usual_seconds(run: Run) -> float | None:
         .order_by("-id")
         .values_list("started_at", "finished_at")[:9]
     )
-    took = sorted((end - start).total_seconds() for start, end in times if start and end)
-    return took[len(took) // 2] if len(took) >= 3 else None
+    return usual_of([(end - start).total_seconds() for start, end in times if start and end])
+
+
+def usual_of(seconds: Sequence[float]) -> float | None:
+    """The one in the middle; None below three."""
+    return sorted(seconds)[len(seconds) // 2] if len(seconds) >= 3 else None
 
 
 def explain_halt(schedule: Schedule) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from core.ui import charts
 from core.ui.wording import percent
-from groups.models import GroupMembershipChange
+from groups.models import GroupMember, GroupMembershipChange
 from profiles import queries
 from profiles.models import Profile
 from profiles.queries import Person
@@ -18,6 +18,7 @@ from schedules.models import Schedule
 from schedules.plans import Plan, PlannedRow
 
 _GONE = "Is no profile any more"
+_NO_GROUP = "Is in no group that is sent any more"
 _NO_KEY = "Has no value any more by which the destination would know them"
 
 
@@ -76,6 +77,9 @@ def _find_reasons(schedule: Schedule, ids: Sequence[UUID], people: Mapping[UUID,
     left = GroupMembershipChange.objects.filter(profile_id__in=ids, group_id__in=list(groups), joined=False)
     last = left.order_by("profile_id", "-at").distinct("profile_id").values_list("profile_id", "group_id")
     reasons = {profile_id: f"Left {groups[group_id]}" for profile_id, group_id in last}
+    members = set(
+        GroupMember.objects.filter(profile_id__in=ids, group_id__in=list(groups)).values_list("profile_id", flat=True)
+    )
     for each in ids:
         profile: Profile | None = people[each].profile if each in people else None
         if profile is None:
@@ -83,5 +87,5 @@ def _find_reasons(schedule: Schedule, ids: Sequence[UUID], people: Mapping[UUID,
         elif profile.merged_into is not None:
             reasons[each] = "Became part of another profile"
         elif each not in reasons:
-            reasons[each] = _NO_KEY
+            reasons[each] = _NO_KEY if schedule.everyone or each in members else _NO_GROUP
     return reasons

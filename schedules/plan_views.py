@@ -14,7 +14,7 @@ from core.accounts.permissions import role_required
 from core.ui.forms import actor_of, telling
 from core.ui.pages import PAGE_SIZE, answer, read_guid
 from core.ui.wording import plural
-from schedules import plan_pages, plans
+from schedules import pages, plan_pages, plans
 from schedules.models import SentKind
 
 _LONGEST_SEARCH = 200
@@ -44,6 +44,7 @@ def show_plan(request: HttpRequest, run_id: int) -> HttpResponse:
         "plan": plan,
         "run": plan.run,
         "schedule": plan.run.schedule,
+        "rhythm": pages.rhythm(plan.run.schedule),
         "guard": plan_pages.show_guard(plan),
         "rows": plan_pages.show_rows(plan.run.schedule, rows),
         "kind": kind,

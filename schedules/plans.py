@@ -30,6 +30,7 @@ from schedules.runs import UNFINISHED
 
 PLAN, EXACT, DISCARDED = "plan", "exact", "discarded"  # options of a run
 ERASE = "erase"  # an option of runs that remove someone who is being erased: they change no plan of others
+SWITCHES_ON = "switches_on"  # whoever sends this plan switches its schedule on
 _HELD = "plan_held"  # a counter of every run that ended with a plan
 _STREAMED_AT_ONCE = 2000
 
@@ -37,11 +38,13 @@ _STREAMED_AT_ONCE = 2000
 # ---------------------------------------------------------------- working it out
 
 
-def start(schedule_id: int, *, actor: Actor) -> Run:
-    """Start a dry run: a run that works out what it would send, and sends nothing. Raises `Refused` or `NotFound`."""
-    return runs.start_run(
-        schedule_id, trigger=actor.cause, actor=actor, options={PLAN: True}, direction=Direction.EXPORT
-    )
+def start(schedule_id: int, *, actor: Actor, switches_on: bool = False) -> Run:
+    """Start a dry run: a run that works out what it would send, and sends nothing. Raises `Refused` or `NotFound`.
+
+    With `switches_on` the schedule is off until someone sends the plan, which switches it on.
+    """
+    options = {PLAN: True, **({SWITCHES_ON: True} if switches_on else {})}
+    return runs.start_run(schedule_id, trigger=actor.cause, actor=actor, options=options, direction=Direction.EXPORT)
 
 
 def is_asked(run: Run) -> bool:
@@ -80,6 +83,11 @@ class Plan:
     held: int
     is_current: bool
     is_discarded: bool
+
+    @property
+    def switches_on(self) -> bool:
+        """Whether sending it switches the schedule on, which has been off until someone looked."""
+        return bool(self.run.options.get(SWITCHES_ON)) and not self.run.schedule.enabled
 
     @property
     def all(self) -> int:
@@ -234,6 +242,8 @@ def send(run_id: int, *, actor: Actor) -> Run:
             raise Refused(f"“{plan.run.schedule}” is stopped: {halted}")
         if halted:
             schedules_store.resume(plan.run.schedule_id, actor=actor)
+        if plan.switches_on:
+            schedules_store.set_enabled(plan.run.schedule_id, True, actor=actor)
         return runs.start_run(
             plan.run.schedule_id,
             trigger=actor.cause,

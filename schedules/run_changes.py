@@ -8,12 +8,15 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts import audit
 from core.accounts.actors import Actor
 from core.lib import uuid7
 from core.lib.errors import NotFound, Refused
+from core.ui import notices
+from core.ui.notices import News
 from core.work import leases
 from core.work.leases import Lease
 from core.work.models import UNFINISHED, Work, WorkState
@@ -101,6 +104,9 @@ def revert_page(lease: Lease) -> bool:
         if not profile_ids:
             lease.finish()
             runs.count(int(lease.subject), {"taken_back": mark["back"]}, notes=[_say(mark["back"])])
+            page = reverse("runs:changes", args=[lease.subject])
+            news = News("ok", f"What run {lease.subject} wrote was taken back", page, _say(mark["back"]))
+            notices.tell(mark["cause"], f"revert:{lease.subject}", news)
             return False
         try:
             back = reverting.take_back(profile_ids, mark["xids"], cause=mark["cause"])

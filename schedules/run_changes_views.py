@@ -8,7 +8,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
+from core.ui import notices
 from core.ui.forms import actor_of, telling
+from core.ui.pages import STOP_POLLING, wants_fragment
 from core.ui.wording import value_text
 from pipeline.reverting import Value
 from profiles import queries
@@ -20,8 +22,16 @@ from schedules.models import Direction, Run
 @require_GET
 @role_required(Role.VIEWER)
 def show_changes(request: HttpRequest, run_id: int) -> HttpResponse:
-    """How many values of which properties a run wrote, and what would become of them if it were taken back."""
+    """How many values of which properties a run wrote, and what would become of them if it were taken back.
+
+    For htmx how far taking it back has come, until it has.
+    """
     run = get_object_or_404(Run.objects.select_related("schedule"), pk=run_id, direction=Direction.IMPORT)
+    if wants_fragment(request) and (work := run_changes.work_of(run)) is not None:
+        if work.finished_at:
+            notices.see(request.user.pk, f"revert:{run_id}")
+        status = STOP_POLLING if work.finished_at else 200
+        return render(request, "runs/_taken_back.html", {"run": run, "work": work}, status=status)
     shown = run_changes.preview(run)
     rules = queries.rules_in_use()
     by_key = {rule.key: rule for rule in rules}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import plan_views, run_changes_views, schedule_views, upload_views, views
+from schedules import chosen_views, plan_views, run_changes_views, schedule_views, upload_views, views
 
 app_name = "runs"
 urlpatterns = [
     path("", views.list_runs, name="list"),
+    path("chosen/", chosen_views.act_on_runs, name="chosen"),
     path("<int:run_id>/", views.show_run, name="show"),
     path("<int:run_id>/changes/", run_changes_views.show_changes, name="changes"),
     path("<int:run_id>/revert/", run_changes_views.revert, name="revert"),

@@ -28,7 +28,7 @@ from core.work.leases import Lease
 from core.work.models import WorkState
 from core.work.wake import wake
 from profiles import suppression
-from schedules import schedules_store
+from schedules import outcomes, schedules_store
 from schedules.models import Direction, Run, RunError, RunState, Schedule
 
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
@@ -178,9 +178,9 @@ def finish(lease: Lease, *, state: RunState, error: str = "") -> None:
     """End a run and its work together. Raises LostLease when someone else works on it."""
     with transaction.atomic():
         lease.finish(state=WorkState(state.value), error=error)
-        Run.objects.filter(pk=int(lease.subject), state__in=UNFINISHED).update(
-            state=state, error=error, finished_at=Now()
-        )
+        mine = Run.objects.filter(pk=int(lease.subject))
+        if mine.filter(state__in=UNFINISHED).update(state=state, error=error, finished_at=Now()):
+            outcomes.tell(mine.select_related("schedule").get())
 
 
 # ---------------------------------------------------------------- counting

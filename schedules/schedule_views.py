@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -15,12 +17,13 @@ from core.accounts.permissions import role_required
 from core.ui.counting import Count, count
 from core.ui.counting import Question as Counted
 from core.ui.forms import Question, actor_of, confirmed, telling, told
-from core.ui.pages import answer
+from core.ui.pages import STOP_POLLING, answer, wants_fragment
 from core.ui.wording import number, plural
-from schedules import guard, pages, plans, runs, schedules_store
+from schedules import deletions, guard, pages, plans, run_charts, runs, schedules_store
 from schedules.models import Direction, Run, Schedule
 
 RECENT_RUNS = 5
+_WORTH_WAITING = timedelta(minutes=1)
 _OWN_OPTIONS = frozenset(
     {"table", "query", "path", "id_column", "changed_column", "may_create", "look_for_deleted", "key_field"}
 )
@@ -32,7 +35,9 @@ def show_schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """What it does, in words and in its mapping; its latest runs; what may be done with it."""
     schedule = get_object_or_404(Schedule.objects.select_related("app"), pk=schedule_id)
     groups = list(schedule.groups.select_related("group").order_by("name"))
-    recent = [pages.show(run) for run in pages.runs(schedule=schedule.pk)[:RECENT_RUNS]]
+    latest = list(pages.runs(schedule=schedule.pk)[: run_charts.MOST_RUNS + 1])
+    recent = [pages.show(run) for run in latest[:RECENT_RUNS]]
+    running = next((each for each in recent if not each.is_finished), None)
     context = {
         "schedule": schedule,
         "what": pages.describe_schedule(schedule, [each.group.name for each in groups]),
@@ -42,13 +47,18 @@ def show_schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
         "others": {key: value for key, value in schedule.options.items() if key not in _OWN_OPTIONS and value},
         "may_create": schedule.options.get("may_create", True),
         "runs": recent,
-        "running": next((each for each in recent if not each.is_finished), None),
+        "charts": run_charts.of_schedule(schedule, latest),
+        "running": running,
+        "begins": _begins_soon(schedule, recent, now=timezone.now()) if running is None else False,
+        "deleting": deletions.work_of(recent[0].run) if recent else None,
         "held": _count_held(schedule) if schedule.direction == Direction.EXPORT else None,
         "plan": _plan_that_halted(schedule, recent),
         "guard_share": guard.share_of(schedule),
         "is_by_upload": schedule.direction == Direction.IMPORT and not _names_source(schedule),
     }
-    return answer(request, "schedules/detail.html", "schedules/detail.html", context)
+    goes_on = bool(running or context["begins"] or context["deleting"])
+    status = 200 if goes_on or not wants_fragment(request) else STOP_POLLING
+    return answer(request, "schedules/detail.html", "schedules/_now.html", context, status=status)
 
 
 @require_POST
@@ -128,6 +138,17 @@ def retry_run(request: HttpRequest, run_id: int) -> HttpResponse:
         to = runs.retry_run(run_id, actor=actor_of(request)).pk
         messages.success(request, f"It goes on where run {run_id} was.")
     return redirect("runs:show", to)
+
+
+def _begins_soon(schedule: Schedule, recent: Sequence[pages.ShownRun], *, now: datetime) -> bool:
+    """Whether its first run is only a sweep away, so that it is worth waiting for."""
+    return bool(
+        not recent
+        and schedule.enabled
+        and not schedule.halted_reason
+        and schedule.next_at is not None
+        and now - _WORTH_WAITING <= schedule.next_at <= now + _WORTH_WAITING
+    )
 
 
 def _count_held(schedule: Schedule) -> Count:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from schedules import again_views, ledger_views, plan_views, schedule_views, upload_views, views
+from schedules import again_views, chosen_views, ledger_views, plan_views, schedule_views, upload_views, views
 from schedules.editing import views as editing
 
 app_name = "schedules"
@@ -12,6 +12,7 @@ urlpatterns = [
     path("", views.list_schedules, name="list"),
     path("upload/", upload_views.upload, name="upload"),
     path("upload/<str:token>/", upload_views.upload_file, name="upload_file"),
+    path("chosen/", chosen_views.act_on_schedules, name="chosen"),
     path("times/", editing.show_times, name="times"),
     path("new/<slug:direction>/", editing.choose_app, name="choose_app"),
     path("new/<slug:direction>/<int:app_id>/", editing.create, name="create"),

@@ -10,24 +10,31 @@ from django.views.decorators.http import require_GET
 
 from apps_connectors.queries import get_app
 from core.accounts.models import Role
-from core.accounts.permissions import role_required
+from core.accounts.permissions import has_role, role_required
+from core.ui import notices
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, wants_fragment
-from schedules import pages, plans, rejects, runs
+from core.ui.remembering import remembers
+from core.ui.sorting import arrange, part_of, read_sort
+from schedules import outcomes, pages, plans, rejects, runs
 from schedules.models import Direction, RunState, Schedule
 
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers("direction", "state")
 def list_runs(request: HttpRequest) -> HttpResponse:
-    """Every run, the newest first."""
+    """Every run, the newest first, or by how long it took or how much was rejected."""
     direction, state = request.GET.get("direction", ""), request.GET.get("state", "")
     schedule = _number(request.GET.get("schedule", ""))
     found = pages.runs(direction=direction, state=state, schedule=schedule)
     before = _number(request.GET.get("before", ""))
-    page = list((found if before is None else found.filter(id__lt=before))[: PAGE_SIZE + 1])
+    sort = read_sort(request, pages.RUN_SORTS, usual="-newest")
+    page = pages.page_of_runs(found, sort, before=before, limit=PAGE_SIZE + 1)
     is_filtered = bool(direction or state or schedule)
     context = {
         "runs": [pages.show(run) for run in page[:PAGE_SIZE]],
+        "sort": sort,
+        "choosing": has_role(request.user, Role.EDITOR),
         "direction": direction,
         "state": state,
         "schedule": Schedule.objects.filter(pk=schedule).first() if schedule else None,
@@ -49,6 +56,8 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
     parts = pages.add_up(shown)
     is_fragment = wants_fragment(request)
     schedule = shown.run.schedule
+    if is_fragment and shown.is_finished:  # they watched it end
+        notices.see(request.user.pk, outcomes.subject_of(run_id))
     context = {
         "shown": shown,
         "run": shown.run,
@@ -72,12 +81,19 @@ def show_run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers()
 def list_schedules(request: HttpRequest) -> HttpResponse:
-    """Every schedule: what it does, how often, how its last run went."""
-    rows = pages.schedule_rows(Schedule.objects.select_related("app").order_by("direction", "name"))
+    """Every schedule: what it does, how often, how its last run went. Imports before exports, whatever the order."""
+    schedules = Schedule.objects.select_related("app").order_by("name")
+    sort = read_sort(request, pages.SCHEDULE_SORTS, usual="name")
+    rows = arrange(pages.schedule_rows(schedules), sort, pages.SCHEDULE_SORTS)
+    rows.sort(key=lambda row: row[0].direction != Direction.IMPORT)
+    part = part_of(rows, request)
     context = {
-        "imports": [row for row in rows if row[0].direction == Direction.IMPORT],
-        "exports": [row for row in rows if row[0].direction == Direction.EXPORT],
+        "imports": [row for row in part.rows if row[0].direction == Direction.IMPORT],
+        "exports": [row for row in part.rows if row[0].direction == Direction.EXPORT],
+        "sort": sort,
+        "part": part,
     }
     return answer(request, "schedules/list.html", "schedules/list.html", context)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from core.accounts import audit, sessions
-from core.accounts.actors import Actor
+from core.accounts.actors import SYSTEM, Actor
 from core.accounts.models import Role, User
 from core.accounts.project import read_zone
 from core.lib.errors import InvalidInput, NotFound, Refused
@@ -28,6 +29,25 @@ def create_user(email: str, *, name: str = "", password: str, role: str, actor: 
         message = f"There is someone with the address {user.email} already."
         raise InvalidInput(message, {"email": message}) from None
     return user
+
+
+def is_first_wanted() -> bool:
+    """Whether whoever comes may make the first admin: nobody is there yet, and the settings allow it."""
+    return bool(settings.FIRST_ADMIN_IN_BROWSER) and not User.objects.exists()
+
+
+def create_first_admin(email: str, *, name: str = "", password: str) -> User:
+    """The first person of an empty installation, an admin. Raises Refused when someone else was first.
+
+    Until it is decided nobody else can be added, by whatever way.
+    """
+    with transaction.atomic():
+        if is_first_wanted():
+            with connection.cursor() as cursor:
+                cursor.execute("lock table person in share row exclusive mode")
+        if not is_first_wanted():
+            raise Refused("There is someone already: sign in, or ask an admin of your team for an account.")
+        return create_user(email, name=name, password=password, role=Role.ADMIN, actor=SYSTEM)
 
 
 def set_role(user_id: int, role: str, *, actor: Actor) -> User:

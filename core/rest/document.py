@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -113,8 +114,9 @@ def allow_anything(result: dict[str, Any], generator: Any, request: Any, public:
     return result
 
 
+@cache
 def read_document() -> dict[str, Any]:
-    """The document as it is now."""
+    """The document, made once by each process, since it follows from the code alone. Nobody changes what they get."""
     generator: Any = SchemaGenerator
     document: dict[str, Any] = generator().get_schema(request=None, public=True)
     return document

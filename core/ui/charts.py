@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import ceil, log10
@@ -43,8 +43,8 @@ def spark(values: Sequence[float]) -> SafeString:
     end = points[-1]
     return mark_safe(  # noqa: S308  every part is a number
         f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" aria-hidden="true">'
-        f'<polygon class="area" points="{_n(points[0][0])},{SPARK_HEIGHT} {line} {_n(end[0])},{SPARK_HEIGHT}"/>'
-        f'<polyline points="{line}"/><circle cx="{_n(end[0])}" cy="{_n(end[1])}" r="2.5"/></svg>'
+        f'<polygon class="area" points="{px(points[0][0])},{SPARK_HEIGHT} {line} {px(end[0])},{SPARK_HEIGHT}"/>'
+        f'<polyline points="{line}"/><circle cx="{px(end[0])}" cy="{px(end[1])}" r="2.5"/></svg>'
     )
 
 
@@ -56,7 +56,7 @@ def bar(parts: Sequence[tuple[float, str]], *, label: str, tall: bool = False) -
             continue
         width = min(share, 100 - start)
         kind = f' class="{escape(look)}"' if look else ""
-        rects.append(f'<rect x="{_n(start)}" y="0" width="{_n(width)}" height="10"{kind}/>')
+        rects.append(f'<rect x="{px(start)}" y="0" width="{px(width)}" height="10"{kind}/>')
         start += width
     size = " is-tall" if tall else ""
     return mark_safe(  # noqa: S308  the label is escaped, the rest are numbers
@@ -79,29 +79,34 @@ def _draw_area(series: Sequence[tuple[date, int]], canvas: Canvas, label: str) -
     right, base = canvas.width - canvas.right, canvas.height - canvas.bottom
     points = _points(values, left=canvas.left, right=right, top=canvas.top, bottom=base, low=0, high=top_value)
     line, end = _join(points), points[-1]
-    steps = 3 if top_value % 3 == 0 else 2 if top_value % 2 == 0 else 1
-    marks = []
-    for step in range(steps + 1):
-        y = base - (base - canvas.top) * step / steps
-        marks.append(f'<line class="grid" x1="{canvas.left}" x2="{right}" y1="{_n(y)}" y2="{_n(y)}"/>')
-        marks.append(
-            f'<text x="{canvas.left - 8}" y="{_n(y + 4)}" text-anchor="end">{number(top_value * step // steps)}</text>'
-        )
+    marks = scale(canvas, top_value)
     last = len(series) - 1
     for index in range(last, -1, -canvas.days_between_labels):
         anchor = "end" if index == last else "start" if index == 0 else "middle"
         x = points[index][0]
         marks.append(
-            f'<text x="{_n(x)}" y="{canvas.height - 6}" text-anchor="{anchor}">{day_label(series[index][0])}</text>'
+            f'<text x="{px(x)}" y="{canvas.height - 6}" text-anchor="{anchor}">{day_label(series[index][0])}</text>'
         )
     return (
         f'<svg class="{canvas.look}" viewBox="0 0 {canvas.width} {canvas.height}" role="img" '
         f'aria-label="{escape(label)}">{"".join(marks)}'
-        f'<polygon class="area" points="{_n(points[0][0])},{base} {line} {_n(end[0])},{base}"/>'
+        f'<polygon class="area" points="{px(points[0][0])},{base} {line} {px(end[0])},{base}"/>'
         f'<polyline class="stroke" points="{line}"/>'
-        f'<circle class="dot" cx="{_n(end[0])}" cy="{_n(end[1])}" r="4.5"/>'
-        f'<text class="label" x="{_n(end[0] + 9)}" y="{_n(end[1] + 4)}">{number(values[-1])}</text></svg>'
+        f'<circle class="dot" cx="{px(end[0])}" cy="{px(end[1])}" r="4.5"/>'
+        f'<text class="label" x="{px(end[0] + 9)}" y="{px(end[1] + 4)}">{number(values[-1])}</text></svg>'
     )
+
+
+def scale(canvas: Canvas, top_value: int, *, say: Callable[[float], str] = number) -> list[str]:
+    """Hairlines from zero to the top, each with its value."""
+    steps = 3 if top_value % 3 == 0 else 2 if top_value % 2 == 0 else 1
+    right, base = canvas.width - canvas.right, canvas.height - canvas.bottom
+    marks = []
+    for step in range(steps + 1):
+        y, value = base - (base - canvas.top) * step / steps, say(top_value * step // steps)
+        marks.append(f'<line class="grid" x1="{canvas.left}" x2="{right}" y1="{px(y)}" y2="{px(y)}"/>')
+        marks.append(f'<text x="{canvas.left - 8}" y="{px(y + 4)}" text-anchor="end">{escape(value)}</text>')
+    return marks
 
 
 def nice_ceiling(value: float) -> int:
@@ -142,8 +147,9 @@ def _points(
 
 
 def _join(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+    return " ".join(f"{px(x)},{px(y)}" for x, y in points)
 
 
-def _n(value: float) -> str:
+def px(value: float) -> str:
+    """A length in a drawing, to a tenth."""
     return f"{value:.1f}".removesuffix(".0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -20,9 +21,13 @@ from core.ui.forms import ProductForm, actor_of, render_form, told
 
 def list_zones(known: str = "") -> list[tuple[str, str]]:
     """Time zones to choose from, and the one that is in use in any case."""
-    names = {name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/"))}
-    names |= {known} - {"", "UTC"}
+    names = _zone_names() | {known} - {"", "UTC"}
     return [("UTC", "UTC"), *((name, name.replace("_", " ")) for name in sorted(names))]
+
+
+@cache  # hundreds of files are looked through
+def _zone_names() -> frozenset[str]:
+    return frozenset(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix/")))
 
 
 def _regions() -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRefresh
 
-from core.accounts import project, two_factor
+from core.accounts import people, project, two_factor
 from core.accounts.models import User
 from core.accounts.sessions import NEEDS_SECOND_FACTOR
 from core.ui import attempts
@@ -91,7 +91,13 @@ class SignIn(LoginView):
         """A fragment asked for after the session ended must not put this page inside another one."""
         if request.headers.get("HX-Request") == "true" and request.method == "GET":
             return HttpResponseClientRefresh()
+        if request.method == "GET" and people.is_first_wanted():
+            return redirect("accounts:first")
         return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Where nobody can sign in yet, the page says how to change that."""
+        return super().get_context_data(**kwargs) | {"is_empty": not User.objects.exists()}
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """The password was right: the code comes next for whoever has a second factor."""

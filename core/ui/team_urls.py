@@ -1,10 +1,20 @@
-"""Addresses of one's own account, and of what the team decides: its people, API keys, settings, the audit log."""
+"""Addresses of one's own account, the search, and what the team decides: people, API keys, settings, the audit log."""
 
 from __future__ import annotations
 
 from django.urls import include, path
 
-from core.ui import account, api_keys, audit_log, invitations, project_settings, second_factor, team
+from core.ui import (
+    account,
+    api_keys,
+    audit_log,
+    invitations,
+    project_settings,
+    search_page,
+    second_factor,
+    shortcuts,
+    team,
+)
 
 PEOPLE = [
     path("", team.list_people, name="list"),
@@ -42,6 +52,8 @@ urlpatterns = [
     path("account/", account.edit_account, name="account"),
     path("account/sessions/", include((SESSIONS, "sessions"))),
     path("account/two-factor/", include((TWO_FACTOR, "two_factor"))),
+    path("account/shortcuts/", shortcuts.switch_shortcuts, name="shortcuts"),
+    path("search/", search_page.show_found, name="search"),
     path("team/", include((PEOPLE, "team"))),
     path("api-keys/", include((KEYS, "api_keys"))),
     path("settings/", include((SETTINGS, "settings"))),

@@ -63,6 +63,11 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2]) or f"0{NBSP}s"
 
 
+def pace(rate: float, many: str) -> str:
+    """10.94, "rows" -> "10.9 rows a second"; from a hundred on without a fraction."""
+    return f"{number(round(rate, 1) if rate < 100 else round(rate))}{NBSP}{many} a second"
+
+
 def relative(at: datetime, *, now: datetime | None = None) -> str:
     """How long ago or how soon: "12 s ago", "in 8 min", "yesterday", "14 Nov", "14 Nov 2018"."""
     now = now or timezone.now()

@@ -5,7 +5,7 @@ Everything goes through the product's own functions. What is there already, by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -98,6 +98,18 @@ def configure(names: Names, mailchimp: Place, *, write: Callable[[str], None]) -
     _ensure_subscription(members)
 
 
+def configure_shop(app: App, *, without: Collection[str] = (), export_to: App) -> None:
+    """All that one App with the shop's tables needs: properties, groups, imports, and an export of both groups.
+
+    `without` are properties whose columns this shop does not have.
+    """
+    _ensure_rules(app, without=without)
+    groups = _ensure_groups()
+    _ensure_imports(app, without=without)
+    fields = {"email": "email", "first_name": "first_name"}
+    _ensure_export(f"{export_to}: received", export_to, {"key_field": "email"}, fields, groups)
+
+
 def _is_demo(names: Names) -> bool:
     return App.objects.filter(name=SOURCE, type="postgres", options__database=names.shop).exists()
 
@@ -119,11 +131,11 @@ def _ensure_app(name: str, type_: str, options: Mapping[str, Any]) -> App:
     return app
 
 
-def _ensure_rules(app: App) -> None:
+def _ensure_rules(app: App, *, without: Collection[str] = ()) -> None:
     """`user_id` tells people apart and comes with every row; all else is asked of the shop, or comes with a cart."""
     known = set(ProfilePropertyRule.objects.values_list("key", flat=True))
     for new in _rules(app):
-        if new.key not in known:
+        if new.key not in known and new.key not in without:
             create_rule(new, actor=SYSTEM)
 
 
@@ -160,7 +172,7 @@ def _ensure_groups() -> dict[str, Group]:
     return found
 
 
-def _ensure_imports(app: App) -> None:
+def _ensure_imports(app: App, *, without: Collection[str] = ()) -> None:
     known = set(Schedule.objects.values_list("name", flat=True))
     for table, (minutes, changed, fields) in IMPORTS.items():
         if import_name(table) in known:
@@ -170,7 +182,7 @@ def _ensure_imports(app: App) -> None:
             name=import_name(table),
             app_id=app.pk,
             options={"table": table, "changed_column": changed, "id_column": "id"},
-            fields=fields,
+            fields={column: key for column, key in fields.items() if key not in without},
             every_minutes=minutes,
         )
         schedules_store.create_schedule(data, actor=SYSTEM)

@@ -17,16 +17,17 @@ EMAIL = "demo@example.com"
 def ensure_login() -> None:
     """Make the admin, unless there is one of that address."""
     if not User.objects.filter(email=EMAIL).exists():
-        people.create_user(EMAIL, name="Demo", password=_password(), role=Role.ADMIN, actor=SYSTEM)
+        people.create_user(EMAIL, name="Demo", password=password(), role=Role.ADMIN, actor=SYSTEM)
 
 
 def say_login() -> list[str]:
     """With what to sign in; a password that a person has changed is theirs, and not known here."""
     user = User.objects.filter(email=EMAIL).first()
-    if user is None or not user.check_password(_password()):
+    if user is None or not user.check_password(password()):
         return [f"Sign in as {EMAIL}; its password was changed since the demo made it."]
-    return ["Sign in with", f"  email     {EMAIL}", f"  password  {_password()}"]
+    return ["Sign in with", f"  email     {EMAIL}", f"  password  {password()}"]
 
 
-def _password() -> str:
+def password() -> str:
+    """The admin’s, made when it is first asked for."""
     return keep(settings.VAR / "keys" / "demo-password", secrets.token_urlsafe(12))

@@ -91,7 +91,12 @@ def find_apps(direction: str) -> list[App]:
     apps = App.objects.order_by("name")
     if direction == Direction.IMPORT:
         return [app for app in apps if ways_to_read(app)]
-    return [app for app in apps if issubclass(plugin_of(app) or Plugin, ExportsProfiles)]
+    return [app for app in apps if can_export(app)]
+
+
+def can_export(app: App) -> bool:
+    """Whether people can be sent to this App."""
+    return issubclass(plugin_of(app) or Plugin, ExportsProfiles)
 
 
 def read_source(app: App, options: Mapping[str, Any]) -> Readable:

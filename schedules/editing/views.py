@@ -7,21 +7,23 @@ without a script, and nothing is saved.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps_connectors.models import App
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
-from core.ui.forms import actor_of, render_form, told
+from core.ui.forms import actor_of, render_form, telling, told
 from groups.models import Group
 from profiles import queries
 from profiles.models import ProfilePropertyRule, RuleState
-from schedules import schedules_store
+from schedules import plans, schedules_store
 from schedules.editing import export_form, first_rows, import_form, offers, previews, rhythms
 from schedules.editing.export_form import ExportForm
 from schedules.editing.import_form import ImportForm
@@ -164,7 +166,8 @@ def _edit_export(request: HttpRequest, app: App, schedule: Schedule | None) -> H
                 wanted = form.read_data(data.options if data else {})
                 if "preview" not in request.POST:
                     with form.catching(_names_of_options(form)):
-                        return _save(request, schedule, wanted)
+                        save = _save_and_look if "look" in request.POST else _save
+                        return save(request, schedule, wanted)
                 else:
                     with form.catching():
                         preview = _preview(wanted, request.POST.get("person", "").strip(), form)
@@ -196,9 +199,15 @@ def _fresh_export(request: HttpRequest, app: App, data: ScheduleData | None) -> 
         target = offers.read_target(app, data.options)
         return _export_form(None, app, target, **export_form.initial_of(data, target, _rules()))
     target = offers.read_target(app, {})
-    group = request.GET.get("group", "")
+    group = request.GET.get("group", "") or _only_group()
     chosen = {f"group-{group}": True} if group.isdecimal() else {}
     return _export_form(None, app, target, **export_form.guess(target, _rules()), **chosen)
+
+
+def _only_group() -> str:
+    """The group that is meant where there is one alone."""
+    found = list(Group.objects.values_list("pk", flat=True)[:2])
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def _reloaded_export(request: HttpRequest, app: App, target: Writable) -> ExportForm:
@@ -250,6 +259,21 @@ def _save(request: HttpRequest, schedule: Schedule | None, data: ScheduleData) -
         return told(request, f"“{made}” was made. {when}".strip(), to=reverse("schedules:show", args=[made.pk]))
     schedules_store.update_schedule(schedule.pk, data, actor=actor)
     return told(request, f"“{data.name}” was saved.", to=reverse("schedules:show", args=[schedule.pk]))
+
+
+def _save_and_look(request: HttpRequest, schedule: Schedule | None, data: ScheduleData) -> HttpResponse:
+    """Save it switched off and work out what it would send; whoever sends that switches it on."""
+    actor, data = actor_of(request), replace(data, enabled=False)
+    if schedule is None:
+        schedule = schedules_store.create_schedule(data, actor=actor)
+    else:
+        schedule = schedules_store.update_schedule(schedule.pk, data, actor=actor)
+    to = reverse("schedules:show", args=[schedule.pk])
+    with telling(request):
+        run = plans.start(schedule.pk, actor=actor, switches_on=True)
+        to = reverse("runs:show", args=[run.pk])
+        messages.success(request, f"“{schedule}” was saved, switched off. Look at what it would send, then decide.")
+    return redirect(to)
 
 
 def _rules() -> list[ProfilePropertyRule]:

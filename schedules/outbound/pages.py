@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,6 +98,14 @@ class Shown:
     def rules(self) -> list[ProfilePropertyRule]:
         """The properties that it names itself, in the order in which they go out."""
         return [each.rule for each in self.subscription.properties.all()]
+
+
+SORTS: Mapping[str, Callable[[Shown], Any]] = {
+    "name": lambda shown: shown.subscription.name.lower(),
+    "waiting": lambda shown: shown.counts.waiting,
+    "failed": lambda shown: shown.failed,
+    "last": lambda shown: shown.counts.last_at,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,13 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Prefetch, QuerySet
+from django.urls import reverse
 from django.utils import timezone
 
 from core.lib import uuid7
 from core.lib.errors import NotFound
+from core.ui import search
+from core.ui.search import Hit
 from schedules.outbound.models import OutboundDelivery, Subscription, SubscriptionGroup, SubscriptionProperty
 
 MOST_COUNTED = 10_000  # of what waits; more is told as "10,000 and more"
@@ -61,6 +64,12 @@ def find_subscription(subscription_id: int) -> Subscription:
     if found is None:
         raise NotFound(f"There is no subscription {subscription_id}.")
     return found
+
+
+def find_by_words(text: str, limit: int) -> list[Hit]:
+    """For the search box: subscriptions by words of their names."""
+    found = search.named(Subscription.objects.select_related("app"), text, "name")[:limit]
+    return [Hit(each.name, reverse("subscriptions:show", args=[each.pk]), str(each.app)) for each in found]
 
 
 def count_waiting(subscription_ids: Collection[int]) -> dict[int, int]:

@@ -15,6 +15,8 @@ from core.accounts.permissions import has_role, role_required
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.ui.forms import CONFLICT, Question, actor_of, confirmed, telling, told
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
+from core.ui.remembering import remembers
+from core.ui.sorting import arrange, part_of, read_sort
 from core.ui.wording import number, plural
 from events.pages import TooSlow
 from schedules.outbound import pages, queries, subscriptions, trying
@@ -26,6 +28,7 @@ from schedules.outbound.pages import Filters
 
 @require_GET
 @role_required(Role.VIEWER)
+@remembers("app", "state")
 def list_subscriptions(request: HttpRequest) -> HttpResponse:
     """Every subscription: which events, to which App, how it is doing."""
     app, state = request.GET.get("app", ""), request.GET.get("state", "")
@@ -33,8 +36,12 @@ def list_subscriptions(request: HttpRequest) -> HttpResponse:
         app=int(app) if app.isdecimal() and len(app) < 18 else None,
         state=state if state in pages.STATES else "",
     )
+    sort = read_sort(request, pages.SORTS, usual="name")
+    part = part_of(arrange(pages.show_all(filters), sort, pages.SORTS), request)
     context = {
-        "rows": pages.show_all(filters),
+        "rows": part.rows,
+        "sort": sort,
+        "part": part,
         "filters": filters,
         "apps": pages.find_apps(),
         "states": pages.STATES.items(),

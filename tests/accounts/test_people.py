@@ -10,6 +10,7 @@ from django.contrib.auth import authenticate, get_user
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from core.accounts import people
 from core.accounts.actors import SYSTEM, Actor
@@ -131,3 +132,51 @@ def test_the_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("GROUPAROO_USER_PASSWORD", "short")
     with pytest.raises(CommandError, match="too short"):
         call_command("createuser", email="alice@example.com", role="admin")
+
+
+# ---------------------------------------------------------------- the first of all
+
+
+def test_the_first_visitor_becomes_the_admin_and_the_door_shuts(client: Client, settings: Settings) -> None:
+    settings.FIRST_ADMIN_IN_BROWSER = True
+    assert client.get("/", follow=True).request["PATH_INFO"] == "/welcome/"
+    wrong = client.post("/welcome/", {"email": "alice@example.com", "password": "short"})
+    assert wrong.status_code == 422
+    assert "alice@example.com" in wrong.content.decode(), "what was typed is kept"
+    response = client.post("/welcome/", {"email": "Alice@example.com", "password": PASSWORD})
+    assert response.headers["Location"] == "/"
+    assert User.objects.get().role == Role.ADMIN
+    assert get_user(client).is_authenticated
+    stranger = Client()
+    for _ in range(2):
+        answer = stranger.post("/welcome/", {"email": "eve@example.com", "password": PASSWORD})
+        assert answer.headers["Location"] == "/sign-in/"
+    assert stranger.get("/sign-in/").status_code == 200
+    assert User.objects.count() == 1
+
+
+def test_where_it_is_switched_off_the_sign_in_page_says_how_to_begin(client: Client, settings: Settings) -> None:
+    settings.FIRST_ADMIN_IN_BROWSER = False
+    assert "manage.py createuser" in client.get("/sign-in/").content.decode()
+    assert client.post("/welcome/", {"email": "eve@example.com", "password": PASSWORD}).status_code == 302
+    assert not User.objects.exists()
+    make_alice()
+    assert "createuser" not in client.get("/sign-in/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_first_visitors_at_the_same_time_one_becomes_the_admin(settings: Settings) -> None:
+    settings.FIRST_ADMIN_IN_BROWSER = True
+
+    def come(number: int) -> bool:
+        try:
+            people.create_first_admin(f"visitor{number}@example.com", password=PASSWORD)
+        except Refused:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(8) as visitors:
+        assert sum(visitors.map(come, range(8))) == 1
+    assert User.objects.count() == 1

@@ -6,7 +6,18 @@ from django.apps import apps
 from django.db.models import Model
 
 # From the top down, as in pyproject.toml; what is not named here is Django's and lies below all.
-LAYERS = ("grouparoo", "schedules", "pipeline", "groups", "events", "profiles", "apps_connectors", "accounts", "work")
+LAYERS = (
+    "grouparoo",
+    "schedules",
+    "pipeline",
+    "groups",
+    "events",
+    "profiles",
+    "apps_connectors",
+    "ui",
+    "accounts",
+    "work",
+)
 
 
 def find_own_models() -> list[type[Model]]:

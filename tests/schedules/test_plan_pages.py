@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from core.accounts.actors import Actor
 from core.accounts.models import Role
 from plugins.contracts import ACCEPTED, Outcome, OutcomeKind
-from schedules import exporting
-from schedules.models import Run, RunState
+from schedules import exporting, plans
+from schedules.models import Run, RunState, Schedule
 from tests.schedules.destinations import Memory, Shelf, World, export, make_world, wait_for_horizon, work
 from tests.ui.shop import make_user
 
@@ -165,3 +166,31 @@ def test_the_same_goes_over_http(world: World, editor: Client) -> None:
 def test_an_import_has_no_dry_run_of_this_kind(world: World, editor: Client) -> None:
     answer = editor.post("/api/v1/schedules/987654/dry-run/", content_type="application/json")
     assert answer.status_code == 404
+
+
+def test_an_export_that_was_saved_to_look_first_is_on_once_its_plan_is_sent(world: World, editor: Client) -> None:
+    world.people(ALICE, BOB)
+    schedule = world.export()
+    Schedule.objects.filter(pk=schedule.pk).update(enabled=False)
+    actor = Actor.person(make_user(Role.EDITOR, email="carol@example.com"))
+    plans.start(schedule.pk, actor=actor, switches_on=True)
+    wait_for_horizon()
+    run = work(newest())
+    assert "sending switches it on" in read(editor, f"/runs/{run.pk}/plan/")
+    assert not Schedule.objects.get(pk=schedule.pk).enabled
+    editor.post(f"/runs/{run.pk}/plan/send/")
+    assert Schedule.objects.get(pk=schedule.pk).enabled
+    assert work(newest()).state == RunState.COMPLETE
+    assert set(shelf().rows) == {"alice@example.com", "bob@example.com"}
+
+
+def test_one_that_was_switched_off_by_a_person_stays_off_when_a_plan_is_sent(world: World, editor: Client) -> None:
+    world.people(ALICE)
+    schedule = world.export()
+    Schedule.objects.filter(pk=schedule.pk).update(enabled=False)
+    editor.post(f"/schedules/{schedule.pk}/dry-run/")
+    wait_for_horizon()
+    run = work(newest())
+    editor.post(f"/runs/{run.pk}/plan/send/")
+    schedule.refresh_from_db()
+    assert not schedule.enabled

@@ -93,7 +93,7 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Email").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="From nothing to the first group")).to_be_visible()
+    expect(page.get_by_role("heading", name="From nothing to the first export")).to_be_visible()
 
 
 def connect_shop(page: Page, mariadb: MariaDB) -> None:
@@ -150,8 +150,8 @@ def add_property(page: Page, name: str, *, type_: str, unique: bool = False, que
 def import_users(page: Page) -> None:
     run_import(page, "users", {"id": "User id"})
     page.get_by_role("link", name="Profiles").first.click()
-    page.get_by_role("searchbox").fill("evan@grouparoo.com")
-    page.get_by_role("searchbox").press("Enter")
+    page.get_by_role("searchbox", name="Search people").fill("evan@grouparoo.com")
+    page.get_by_role("searchbox", name="Search people").press("Enter")
     page.get_by_role("link", name="Evan").first.click()
     expect(page.get_by_role("main")).to_contain_text("en-us")
     page.get_by_role("link", name="Runs").first.click()

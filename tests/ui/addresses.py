@@ -12,6 +12,7 @@ LISTS = {
     "apps": "/apps/",
     "schedules": "/schedules/",
     "runs": "/runs/",
+    "events": "/events/",
     "outbound events": "/outbound-events/",
 }
 
@@ -24,6 +25,20 @@ def every_page(shop: Shop) -> dict[str, str]:
     assert shop.failed is not None
     assert shop.planned is not None
     return LISTS | {
+        "patterns": "/-/patterns",
+        "events by day": "/events/?over=30-days",
+        "schedule with runs": f"/schedules/{shop.schedules['users'].pk}/",
+        "export with runs": f"/schedules/{shop.schedules['export'].pk}/",
+        "property": f"/properties/{shop.rules['ltv'].pk}/",
+        "search": "/search/",
+        "search, found": "/search/?q=evan",
+        "search, of a kind": "/search/?q=newsletter&kind=schedules",
+        "search, not found": "/search/?q=nobody-has-this",
+        "shortcuts": "/account/shortcuts/",
+        "account": "/account/",
+        "groups by size": "/groups/?sort=-size",
+        "apps by health": "/apps/?sort=health",
+        "runs by duration": "/runs/?sort=-duration&state=complete",
         "found": "/profiles/?q=evan",
         "not found": "/profiles/?q=nobody",
         "of a group": f"/profiles/?group={lapsed}",

@@ -63,6 +63,7 @@ _LAST = [
     "Mori",
     "Delgado",
 ]
+TYPES = ("page_viewed", "cart_changed", "signed_up", "newsletter_opened", "refund_asked", "review_written", "logged_in")
 _LOCALES = ("en-us", "en-us", "en-us", "de-de", "fr-fr", "en-gb")
 
 
@@ -198,6 +199,11 @@ def _make_runs(shop: Shop, with_problems: bool) -> None:
         _make_run(
             shop, "users", "complete", started=_ago(shop, 600 - index * 10), seconds=4 + index % 3, counters=counters
         )
+    for index in range(12):
+        counters = {"selected": 5400, "sent": 300 + 90 * (index % 5), "unchanged": 4100 - 40 * index, "rejected": index}
+        state, seconds = ("stopped", 200) if index == 7 else ("complete", 24 + index % 4)
+        started = _ago(shop, 1440 * (13 - index))
+        _make_run(shop, "export", state, started=started, seconds=seconds, counters=counters)
     purchases = {"read": 255, "events": 240, "unchanged": 8, "created": 2, "changed": 200, "rejected": 7}
     shop.finished = _make_run(
         shop, "purchases", "complete", started=_ago(shop, 50), seconds=3, counters=purchases, notes=["Read as Latin-1."]
@@ -401,6 +407,11 @@ def _make_logs(shop: Shop) -> None:
         for index, person in enumerate(shop.people)
     ]
     events.append(_event(shop, None, at=shop.now - timedelta(minutes=2), run=run))
+    for place, kind in enumerate(TYPES):  # what programs sent in the days before
+        events += [
+            _event(shop, person, at=shop.now - timedelta(minutes=1500 + (97 + 31 * place) * index), run=run, kind=kind)
+            for index, person in enumerate(shop.people[place::2])
+        ]
     with connection.cursor() as cursor:
         execute_values(
             cursor,
@@ -420,11 +431,11 @@ def _make_logs(shop: Shop) -> None:
         )
 
 
-def _event(shop: Shop, person: Profile | None, *, at: datetime, run: int) -> tuple[Any, ...]:
+def _event(shop: Shop, person: Profile | None, *, at: datetime, run: int, kind: str = "purchases") -> tuple[Any, ...]:
     id_ = uuid7.make_many(at, 1)[0]
     state, error = ("processed", "") if person else ("unlinked", "No value in it identifies a person.")
     pk = str(person.pk) if person else None
-    return (str(id_), str(id_), "purchases", at, at, "run", run, Json({"user_id": 3}), state, pk, error)
+    return (str(id_), str(id_), kind, at, at, "run", run, Json({"user_id": 3}), state, pk, error)
 
 
 def _make_ledger(shop: Shop) -> None:

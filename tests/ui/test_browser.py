@@ -125,7 +125,7 @@ def test_without_script_people_sign_in_search_filter_and_sign_out(live_server: L
     shop = make_shop()
     with signed_in(browser, live_server, script=False) as page:
         page.get_by_role("link", name="Profiles").first.click()
-        page.get_by_role("searchbox").fill("evan@")
+        page.get_by_role("searchbox", name="Search people").fill("evan@")
         page.get_by_role("button", name="Search").click()
         page.get_by_role("link", name="Evan Calloway").click()
         page.get_by_role("link", name="Show where they were sent").click()
@@ -157,7 +157,7 @@ def test_a_search_changes_the_list_and_the_address_without_a_reload(live_server:
     with signed_in(browser, live_server) as page:
         page.goto(f"{live_server.url}/profiles/")
         page.evaluate("window.sameDocument = true")
-        page.get_by_role("searchbox").fill("evan@")
+        page.get_by_role("searchbox", name="Search people").fill("evan@")
         page.get_by_role("button", name="Search").click()
         expect(page.locator("#people tbody tr")).to_have_count(1)
         assert "q=evan" in page.url

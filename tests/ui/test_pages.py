@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from core.accounts.models import Project, Role
 from core.work.models import Work
-from groups.models import Group
+from groups.models import Group, GroupMember
 from schedules.models import Run, RunState, Schedule
 from tests.ui.addresses import LISTS, every_page
 from tests.ui.shop import PASSWORD, Shop, make_shop, make_user
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.django_db
 
 FIRST_PAGE, OTHER_PAGES = 12, 15  # statements
 STYLES = ("tokens", "base", "layout", "components")
-MOST_STYLE, MOST_SCRIPT = 40 * 1024, 120 * 1024
+MOST_STYLE, MOST_SCRIPT = 40 * 1024, 120 * 1024  # bytes
+MOST_LINES = 60  # of a module
 
 
 def read(response: HttpResponse | Any) -> str:
@@ -322,7 +323,7 @@ def test_never_used_explains_what_comes_first(viewer: Client) -> None:
         "/apps/": "No App is connected yet",
         "/schedules/": "No schedules yet",
         "/runs/": "Nothing has run yet An import schedule brings people in",
-        "/": "From nothing to the first group",
+        "/": "From nothing to the first export",
     }
     for url, words in expected.items():
         assert words in read(viewer.get(url)), url
@@ -359,6 +360,18 @@ def test_pages_keep_to_their_statements(viewer: Client, shop: Shop, count_querie
             viewer.get(url)
 
 
+def test_a_removal_of_someone_in_no_group_that_is_sent_says_so(viewer: Client, shop: Shop) -> None:
+    assert shop.planned is not None
+    page = read(viewer.get(f"/runs/{shop.planned.pk}/plan/"))
+    assert page.count("Is in no group that is sent any more") == 2
+    shop.planned.schedule.groups.create(group=shop.groups["USA customers"], name="usa")
+    members = GroupMember.objects.filter(
+        group=shop.groups["USA customers"], profile_id__in=[p.pk for p in shop.people[4:6]]
+    )
+    page = read(viewer.get(f"/runs/{shop.planned.pk}/plan/"))
+    assert page.count("Has no value any more by which the destination would know them") == members.count()
+
+
 def test_more_rows_take_no_more_statements(viewer: Client, shop: Shop, count_queries: Callable[[int], Any]) -> None:
     for index in range(20):
         Schedule.objects.create(direction="import", name=f"More {index}", app=shop.apps["Warehouse"])
@@ -373,7 +386,18 @@ def test_more_rows_take_no_more_statements(viewer: Client, shop: Shop, count_que
 def test_styles_and_scripts_stay_small() -> None:
     sizes = [Path(str(finders.find(f"ui/{name}.css"))).stat().st_size for name in STYLES]
     assert sum(sizes) <= MOST_STYLE
-    assert Path(str(finders.find("django_htmx/htmx-2.min.js"))).stat().st_size <= MOST_SCRIPT
+    own = Path(str(finders.find("ui/tokens.css"))).parent
+    scripts = [Path(str(finders.find("django_htmx/htmx-2.min.js"))), *own.glob("*.js")]
+    assert sum(script.stat().st_size for script in scripts) <= MOST_SCRIPT
+    assert sum(style.stat().st_size for style in own.glob("*.css")) <= MOST_STYLE  # none beside those named
+    assert {style.stem for style in own.glob("*.css")} == set(STYLES)
+
+
+def test_modules_of_our_own_stay_below_sixty_lines() -> None:
+    own = Path(str(finders.find("ui/tokens.css"))).parent
+    lengths = {script.name: len(script.read_text().splitlines()) for script in own.glob("*.js")}
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length >= MOST_LINES} == {}
 
 
 def test_pages_hold_no_inline_style_or_script(viewer: Client, shop: Shop) -> None:

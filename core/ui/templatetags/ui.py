@@ -16,9 +16,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.accounts import project
-from core.accounts.models import User
+from core.accounts.models import Role, User
 from core.accounts.permissions import has_role
-from core.ui import charts, code, forms, icons, slots, wording
+from core.ui import charts, code, columns, forms, icons, next_steps, slots, wording
+from core.ui.remembering import PLACES, is_narrowed
+from core.ui.sorting import Sort
+from core.work.models import Work
+from core.work.progress import Progress, progress_of
 
 register = template.Library()
 
@@ -142,10 +146,40 @@ def bar(share: float | str, label: str) -> SafeString:
     return charts.bar([(float(share or 0), "")], label=label)
 
 
+@register.simple_tag
+def coverage_bar(covered: Any) -> SafeString:
+    """Of how many people a property is known, and of how many it was rejected."""
+    known, rejected = (wording.percent(share, 100, digits=1) for share in (covered.known, covered.rejected))
+    return charts.bar([(covered.known, ""), (covered.rejected, "p3")], label=f"{known} known, {rejected} rejected")
+
+
+@register.inclusion_tag("ui/_job.html")
+def job(what: Work | Progress, *, title: str, unit: str, href: str = "", note: str = "") -> dict[str, Any]:
+    """Long work as every page shows it: a bar, how much of how much, the rate, the time left.
+
+    `unit` is such as "person,people". Put it into an element that asks for itself again while the work goes on.
+    """
+    found = progress_of(what) if isinstance(what, Work) else what
+    return {"progress": found, "title": title, "unit": unit, "href": href, "note": note}
+
+
+@register.filter
+def pace(rate: float, unit: str) -> str:
+    """{{ 10.94|pace:"row,rows" }} -> 10.9 rows a second."""
+    return wording.pace(rate, unit.partition(",")[2] or f"{unit}s")
+
+
 @register.inclusion_tag("ui/_slots.html")
 def slots_at(place: str, subject: object) -> dict[str, Any]:
     """What upper apps show here about the subject."""
     return {"slots": [(slot, slot.url(subject)) for slot in slots.at(place)]}
+
+
+@register.inclusion_tag("ui/_next.html", takes_context=True)
+def next_step(context: dict[str, Any], place: str, subject: object = None) -> dict[str, Any]:
+    """Where a step of setting up ends: the button that leads on, for those who may."""
+    request: HttpRequest = context["request"]
+    return {"next": next_steps.after(place, subject) if has_role(request.user, Role.EDITOR) else None}
 
 
 @register.simple_tag(takes_context=True)
@@ -161,10 +195,49 @@ def with_query(context: dict[str, Any], **changes: object) -> str:
     return f"?{query.urlencode()}" if query else "?"
 
 
+@register.simple_tag(takes_context=True)
+def sort_head(context: dict[str, Any], by: str, label: str, look: str = "") -> SafeString:
+    """A head that sorts its table; "-size": the first click brings the largest up. See `core/ui/sorting.py`."""
+    sort: Sort = context["sort"]
+    is_current = sort.key == by.removeprefix("-")
+    href = with_query(context, sort=sort.turned_by(by), **dict.fromkeys(PLACES))
+    order = ("descending" if sort.is_down else "ascending") if is_current else ""
+    return format_html(
+        '<th scope="col"{}{}><a href="{}">{}{}</a></th>',
+        format_html(' class="{}"', look) if look else "",
+        format_html(' aria-sort="{}"', order) if order else "",
+        href,
+        label,
+        icon(f"arrow-{'down' if sort.is_down else 'up'}") if is_current else "",
+    )
+
+
+@register.simple_tag(takes_context=True)
+def sort_link(context: dict[str, Any], by: str, label: str) -> SafeString:
+    """The same for a list that is no table."""
+    sort: Sort = context["sort"]
+    href = with_query(context, sort=sort.turned_by(by), **dict.fromkeys(PLACES))
+    current = SafeString(' aria-current="true"') if sort.key == by.removeprefix("-") else ""
+    return format_html('<a href="{}"{}>{}</a>', href, current, label)
+
+
+@register.simple_tag(takes_context=True)
+def clear_link(context: dict[str, Any]) -> SafeString:
+    """Where anything was asked of this list, the way back to the whole of it."""
+    request: HttpRequest = context["request"]
+    return format_html('<a href="{}?clear=1">Clear</a>', request.path) if is_narrowed(request.GET) else SafeString("")
+
+
 @register.simple_tag
 def area(series: Sequence[tuple[date, int]], label: str) -> SafeString:
     """A size by day as an area chart."""
     return charts.area(series, label=label)
+
+
+@register.simple_tag
+def swatch(look: int) -> SafeString:
+    """The colour and the dash of a part of a chart."""
+    return columns.swatch(look)
 
 
 @register.filter

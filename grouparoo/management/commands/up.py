@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import connection
 
+from core.accounts import people
 from grouparoo.preparing import prepare
 from grouparoo.screen import Screen
 from grouparoo.serving import choose_port, serve
@@ -26,12 +27,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         screen = Screen(sys.stdout)
         prepare(write=screen.write)
-        anyone = get_user_model().objects.exists()
+        anyone, asks_in_browser = get_user_model().objects.exists(), people.is_first_wanted()
         connection.close()
 
         def announce(address: str, stop: threading.Event) -> None:
             screen.write(f"\nGrouparoo is up: {address}   (Ctrl-C stops it)")
-            if not anyone:
+            if asks_in_browser:
+                screen.write("Open it: whoever comes first becomes the admin.\n")
+            elif not anyone:
                 screen.write(
                     "Nobody can sign in yet: python manage.py createuser --email you@example.com --role admin\n"
                 )

@@ -1,0 +1,41 @@
+"""What is done to the schedules and runs that were chosen in their lists, each as its own page does it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from core.accounts.models import Role
+from core.accounts.permissions import role_required
+from core.ui.bulk import act_on_each, chosen_numbers
+from core.ui.forms import actor_of
+from schedules import runs, schedules_store
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def act_on_schedules(request: HttpRequest) -> HttpResponse:
+    """Run them now, or switch them on or off."""
+    actor, do, chosen = actor_of(request), request.POST.get("do"), chosen_numbers(request)
+    if do == "run":
+        done = "run starts,runs start"
+        act_on_each(request, chosen, lambda pk: runs.start_run(pk, trigger=actor.cause, actor=actor), done=done)
+    elif do in {"on", "off"}:
+        done = f"schedule is switched {do},schedules are switched {do}"
+        act_on_each(request, chosen, lambda pk: schedules_store.set_enabled(pk, do == "on", actor=actor), done=done)
+    return redirect("schedules:list")
+
+
+@require_POST
+@role_required(Role.EDITOR)
+def act_on_runs(request: HttpRequest) -> HttpResponse:
+    """Stop those that go on, or retry those that failed."""
+    actor, do, chosen = actor_of(request), request.POST.get("do"), chosen_numbers(request)
+    if do == "stop":
+        done = "run stops after the page it works on,runs stop after the page they work on"
+        act_on_each(request, chosen, lambda pk: runs.stop_run(pk, actor=actor), done=done)
+    elif do == "retry":
+        done = "run goes on where it was,runs go on where they were"
+        act_on_each(request, chosen, lambda pk: runs.retry_run(pk, actor=actor), done=done)
+    return redirect("runs:list")
