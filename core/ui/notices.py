@@ -31,9 +31,14 @@ class News:
     text: str = ""
 
 
+def is_read(cause: str) -> bool:
+    """Whether there is anybody who would read what this caused."""
+    return cause.startswith(_PERSON)
+
+
 def tell(cause: str, subject: str, news: News) -> None:
     """Tell whoever `cause` names (such as "person:3"; nobody when it is no person), in the caller's transaction."""
-    if not cause.startswith(_PERSON):
+    if not is_read(cause):
         return
     person_id = int(cause.removeprefix(_PERSON))
     if not User.objects.filter(pk=person_id, is_active=True).exists():
