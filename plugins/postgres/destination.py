@@ -39,7 +39,7 @@ class PostgresDestination(PostgresSource, SqlExports):
         except NotStorable as error:
             raise Refused(f"A value {error}.", kind=RefusalKind.DATA) from None
         self.execute(
-            f"insert into {table} ({names}) select {names} from json_populate_recordset(null::{table}, %s)"
+            f"insert into {table} ({names}) select {names} from jsonb_populate_recordset(null::{table}, %s)"
             f" on conflict ({key}) do {action}",
             (text,),
         ).close()
