@@ -1,5 +1,5 @@
-"""What every page shares: the browser's policy, the note of a session's use, the viewer's formats, a page for what is not
-there."""
+"""What every page shares: the browser's policy, the note of a session's use, the viewer's formats, and a page for what
+is not there."""
 
 from __future__ import annotations
 
