@@ -17,6 +17,7 @@ from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
+from core.ui import notices
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import STOP_POLLING, answer
 from core.ui.remembering import remembers
@@ -100,6 +101,8 @@ def show_rules_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
 def show_progress(request: HttpRequest) -> HttpResponse:
     """How far asking everyone again has come; htmx asks no more once it has ended."""
     work = _progress()
+    if work is None:  # they watched it end
+        notices.see(request.user.pk, rules.REHYDRATE)
     return render(request, "properties/_progress.html", {"progress": work}, status=200 if work else STOP_POLLING)
 
 
