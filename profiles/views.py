@@ -22,7 +22,7 @@ from core.ui.forms import Question, actor_of, confirmed, render_form, telling, t
 from core.ui.pages import STOP_POLLING, answer
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
-from core.ui.wording import value_text
+from core.ui.wording import plural, value_text
 from core.work.models import UNFINISHED, Work
 from profiles import coverage, queries, rules
 from profiles.forms import (
@@ -159,16 +159,16 @@ def resume_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
 def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Delete a property that nothing uses, after saying what goes with it."""
     rule = _find(rule_id)
-    users = users_of(rule)
+    counted = coverage.count_of(rule.key)
     question = Question(
         f"Delete {rule}?",
         [
-            *(f"It is in use by {user}: take it out there first." for user in users),
-            "Everyone's value of it is taken away, in the background.",
+            _say_loss(counted),
             "Events that carry it keep it, and nothing reads it any more.",
         ],
         verb="Delete property",
         back=_address(rule),
+        against=[f"It is in use by {user}: take it out there first." for user in users_of(rule)],
     )
 
     def delete() -> HttpResponse:
@@ -176,6 +176,13 @@ def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
         return told(request, f"{rule} was deleted; its values are being taken away.", to=reverse("properties:list"))
 
     return confirmed(request, question, delete)
+
+
+def _say_loss(counted: coverage.Counted) -> str:
+    if not counted.with_value:
+        return "Nobody has a value of it."
+    people = plural(counted.with_value, "person has", "people have")
+    return f"{'' if counted.is_exact else 'About '}{people} a value of it, which is taken away in the background."
 
 
 def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpResponse:
