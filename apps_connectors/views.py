@@ -146,12 +146,16 @@ def pause_app(request: HttpRequest, app_id: int, paused: bool) -> HttpResponse:
 def delete_app(request: HttpRequest, app_id: int) -> HttpResponse:
     """Ask, then delete an App that nothing uses."""
     shown = pages.find_app(app_id)
-    uses = f"It is used by {shown.used_by}: change or delete these first." if shown.used_by else "Nothing uses it."
+    against = [f"It is used by {shown.used_by}: change or delete these first."] if shown.used_by else []
     question = Question(
         f"Delete the App {shown.app}?",
-        [uses, "Its options and secrets are forgotten. What came from it stays with the people it belongs to."],
+        [
+            "Nothing uses it.",
+            "Its options and secrets are forgotten. What came from it stays with the people it belongs to.",
+        ],
         verb="Delete App",
         back=reverse("apps:show", args=[app_id]),
+        against=against,
     )
 
     def delete() -> HttpResponse:

@@ -25,8 +25,9 @@ select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_re
        (select count(*) from profile_property_rule where state <> 'deleted'),
        (select count(*) from run where state in ('pending', 'running')),
        (select count(*) from subscription),
-       exists (select 1 from notice where person_id = %(person)s),
-       exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
+       exists (select 1 from notice where person_id = %(person)s and not is_promised),
+       exists (select 1 from notice where person_id = %(person)s and is_promised)
+       or exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
   from (select 1) always left join project p on p.id = 1
 """
 

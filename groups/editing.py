@@ -17,6 +17,7 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput, Refused
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import read_guid
+from core.ui.used_by import users_of
 from core.ui.wording import plural
 from events import queries as event_queries
 from groups import groups_store, queries, streaming
@@ -81,7 +82,8 @@ def delete_group(request: HttpRequest, group_id: int) -> HttpResponse:
         f"{plural(size, 'person leaves', 'people leave')} it.",
         "The log of who joined and left is kept as long as other logs.",
     ]
-    question = Question(f"Delete {group}?", consequences, verb="Delete group", back=_address(group))
+    against = [f"{user[:1].upper()}{user[1:]} uses it: take it out there first." for user in users_of(group)]
+    question = Question(f"Delete {group}?", consequences, verb="Delete group", back=_address(group), against=against)
 
     def delete() -> HttpResponse:
         groups_store.delete_group(group.pk, actor=actor_of(request))

@@ -18,6 +18,7 @@ from django.db.models.functions import Lower, Now
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.ui import notices
 from groups import locks, membership, recalculation
 from groups.locks import Locked
 from groups.models import Group, GroupKind, GroupRuleUse
@@ -71,7 +72,7 @@ def create_group(name: str, *, kind: str, rules: Mapping[str, Any] | None = None
             raise _invalid("name", f"There is already a group named {name}.") from error
         if node is not None:
             _write_uses(group, node)
-            recalculation.start(group.pk, version=group.rules_version)
+            recalculation.start(group.pk, version=group.rules_version, cause=actor.cause)
         audit.record("group.create", group, after=describe(group), actor=actor)
     return group
 
@@ -111,7 +112,7 @@ def update_rules(group_id: int, rules: Mapping[str, Any], *, actor: Actor) -> Gr
         group.rules_version += 1
         group.save(update_fields=["rules", "rules_version", "updated_at"])
         _write_uses(group, node)
-        recalculation.start(group.pk, version=group.rules_version, dated=dated)
+        recalculation.start(group.pk, version=group.rules_version, dated=dated, cause=actor.cause)
         audit.record("group.update_rules", group, before=before, after=describe(group), actor=actor)
     return group
 
@@ -122,7 +123,7 @@ def recalculate_group(group_id: int, *, actor: Actor) -> None:
         group = _locked(group_id)
         if group.kind != GroupKind.CALCULATED:
             raise Refused("A manual group is not calculated.")
-        recalculation.start(group.pk, version=group.rules_version)
+        recalculation.start(group.pk, version=group.rules_version, cause=actor.cause)
         audit.record("group.recalculate", group, actor=actor)
 
 
@@ -172,6 +173,7 @@ def delete_group(group_id: int, *, actor: Actor) -> None:
                     membership.remove(group.pk, None, followers=[], now=locked.now, cause=actor.cause)
                 audit.record("group.delete", group, before=describe(group), actor=actor)
                 group.delete()
+                notices.withdraw(recalculation.subject_of(group_id))
         except ProtectedError as error:
             users = ", ".join(sorted({str(each) for each in error.protected_objects}))
             raise Refused(f"{group.name} is in use by {users}. Take it out there first.") from error

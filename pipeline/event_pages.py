@@ -19,7 +19,7 @@ from django.utils.text import Truncator
 from core.accounts import project
 from core.ui import causes
 from core.ui.causes import Cause
-from core.ui.wording import NBSP, number, plural, value_text
+from core.ui.wording import NBSP, duration, number, plural, value_text
 from events.models import Event, EventState, Inbox, SourceKind
 from groups import pages as group_pages
 from groups.models import GroupMembershipChange
@@ -174,7 +174,10 @@ def _conflict(event: Event) -> list[Step]:
 def _is_first(change: ProfileChange, person: Person) -> bool:
     """Whether this batch made the profile: every value of it came then."""
     is_near = abs(change.at - person.profile.created_at) < timedelta(minutes=5)
-    return is_near and all(old is None for old, _ in change.changes.values())
+    if not is_near or any(old is not None for old, _ in change.changes.values()):
+        return False
+    earlier = ProfileChange.objects.filter(profile_id=change.profile_id, at__lte=change.at, pk__lt=change.pk)
+    return not earlier.exists()
 
 
 def _asked(trace: HydrationTrace | None) -> list[Step]:
@@ -221,7 +224,7 @@ def _since(start: datetime, end: datetime) -> str:
     seconds = max(0.0, (end - start).total_seconds())
     if seconds < 1:
         return f"{round(seconds * 1000)}{NBSP}ms"
-    return f"{number(round(seconds, 1))}{NBSP}s" if seconds < 60 else f"{round(seconds / 60)}{NBSP}min"
+    return f"{number(round(seconds, 1))}{NBSP}s" if seconds < 60 else duration(seconds)
 
 
 # ---------------------------------------------------------------- the keys

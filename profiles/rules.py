@@ -13,12 +13,15 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
 from core.lib.errors import InvalidInput, Refused
 from core.lib.mentions import Mentions
+from core.ui import notices
+from core.ui.notices import News
 from core.work import leases
 from core.work.models import Work, WorkState
 from core.work.wake import wake
@@ -78,7 +81,7 @@ def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     with transaction.atomic():
         _lock_and_count()
         rule = _create(new, reads, actor=actor)
-        _ask_everyone(rule)
+        _ask_everyone(rule, actor=actor)
     return rule
 
 
@@ -105,7 +108,7 @@ def create_rules(news: Sequence[NewRule], *, actor: Actor) -> list[ProfileProper
         if problems:
             raise InvalidInput(" ".join(dict.fromkeys(problems.values())), problems)
         if asked := [rule for rule in made if rule.retrieval != Retrieval.EVENT]:
-            _ask_everyone(asked[0])
+            _ask_everyone(asked[0], actor=actor)
     return made
 
 
@@ -172,7 +175,7 @@ def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyR
         if after != before:
             audit.record("rule.change", rule, before=before, after=after, actor=actor)
         if is_asked_anew:
-            _ask_everyone(rule)
+            _ask_everyone(rule, actor=actor)
     return rule
 
 
@@ -196,12 +199,17 @@ def delete_rule(rule_id: int, *, actor: Actor) -> None:
         rule.variables.all().delete()
         audit.record("rule.delete", rule, before=describe(rule), actor=actor)
         leases.enqueue(kind=REHYDRATE, subject=f"{FORGET}{rule.pk}")
+        notices.promise(actor.cause, f"{FORGET}{rule.pk}")
         wake("rehydrate")
 
 
 def finish_deletion(rule_id: int) -> None:
     """Once no profile has its values any more, the key is free again."""
-    ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED).delete()
+    gone = ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED)
+    for rule in gone:
+        text = f"Nobody has a value of it any more, and a new property may have the key {rule.key}."
+        notices.keep(f"{FORGET}{rule_id}", News("ok", f"“{rule.label}” is deleted", reverse("properties:list"), text))
+    gone.delete()
 
 
 def set_timed(rule_ids: Sequence[int], *, actor: Actor) -> bool:
@@ -232,7 +240,7 @@ def resume_rule(rule: ProfilePropertyRule, *, actor: Actor) -> None:
         before = rule.paused_reason
         ProfilePropertyRule.objects.filter(pk=rule.pk).update(paused_reason="", warning="")
         guards.accept(rule.pk)
-        _ask_everyone(rule)
+        _ask_everyone(rule, actor=actor)
         audit.record("rule.resume", rule, before={"paused": before}, after={"paused": ""}, actor=actor)
 
 
@@ -302,7 +310,7 @@ def _next_rank() -> int:
     return ProfilePropertyRule.objects.filter(is_unique=True).count() + 1
 
 
-def _ask_everyone(rule: ProfilePropertyRule) -> None:
+def _ask_everyone(rule: ProfilePropertyRule, *, actor: Actor) -> None:
     """Profiles that exist already learn the new value in the background, while the caller holds the rules' lock.
 
     Work that nobody has begun will ask by the new rules too. Work that has begun may have passed people by the old
@@ -313,6 +321,7 @@ def _ask_everyone(rule: ProfilePropertyRule) -> None:
     waiting = Work.objects.filter(kind=REHYDRATE, subject__startswith=EVERYONE, state=WorkState.PENDING)
     if not waiting.exists():
         leases.enqueue(kind=REHYDRATE, subject=f"{EVERYONE}{current_version()}")
+    notices.promise(actor.cause, REHYDRATE)
     wake("rehydrate")
 
 
@@ -335,13 +344,19 @@ def keep_batches_away() -> None:
     _lock_and_count()
 
 
+def let_changes_commit() -> None:
+    """Wait for a change of the rules under way, and let none begin until the caller commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
+
+
 def _lock_and_count() -> None:
     """Keep every batch from writing until the caller commits, and name the new state of the rules.
 
     The name is the time of the change, so that a restored or emptied database never repeats one.
     """
+    let_changes_commit()
     with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
         cursor.execute(
             "insert into rule_set_version (id, version) values (1, extract(epoch from clock_timestamp()) * 1000000)"
             " on conflict (id) do update set version = greatest(rule_set_version.version + 1, excluded.version)"

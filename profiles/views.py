@@ -17,11 +17,12 @@ from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
+from core.ui import notices
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import STOP_POLLING, answer
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
-from core.ui.wording import value_text
+from core.ui.wording import plural, value_text
 from core.work.models import UNFINISHED, Work
 from profiles import coverage, queries, rules
 from profiles.forms import (
@@ -100,6 +101,8 @@ def show_rules_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
 def show_progress(request: HttpRequest) -> HttpResponse:
     """How far asking everyone again has come; htmx asks no more once it has ended."""
     work = _progress()
+    if work is None:  # they watched it end
+        notices.see(request.user.pk, rules.REHYDRATE)
     return render(request, "properties/_progress.html", {"progress": work}, status=200 if work else STOP_POLLING)
 
 
@@ -156,16 +159,16 @@ def resume_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
 def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Delete a property that nothing uses, after saying what goes with it."""
     rule = _find(rule_id)
-    users = users_of(rule)
+    counted = coverage.count_of(rule.key)
     question = Question(
         f"Delete {rule}?",
         [
-            *(f"It is in use by {user}: take it out there first." for user in users),
-            "Everyone's value of it is taken away, in the background.",
+            _say_loss(counted),
             "Events that carry it keep it, and nothing reads it any more.",
         ],
         verb="Delete property",
         back=_address(rule),
+        against=[f"It is in use by {user}: take it out there first." for user in users_of(rule)],
     )
 
     def delete() -> HttpResponse:
@@ -173,6 +176,13 @@ def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
         return told(request, f"{rule} was deleted; its values are being taken away.", to=reverse("properties:list"))
 
     return confirmed(request, question, delete)
+
+
+def _say_loss(counted: coverage.Counted) -> str:
+    if not counted.with_value:
+        return "Nobody has a value of it."
+    people = plural(counted.with_value, "person has", "people have")
+    return f"{'' if counted.is_exact else 'About '}{people} a value of it, which is taken away in the background."
 
 
 def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpResponse:

@@ -11,6 +11,7 @@ from schedules.models import Direction, Run, RunState
 
 # options and counters that `schedules/plans.py` gives the run of a plan
 _IS_DRY, _HAS_PLAN = "plan", "plan_held"
+_PLANNED = ("plan_created", "plan_updated", "plan_removed")
 
 
 def say_outcome(run: Run) -> str:
@@ -21,6 +22,8 @@ def say_outcome(run: Run) -> str:
         whole = f"{plural(counters.get('read', 0), 'row')} read"
     else:
         told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
+        if _HAS_PLAN in counters:
+            told[:0] = [(sum(counters.get(kind, 0) for kind in _PLANNED), "planned")]
         whole = plural(counters.get("selected", 0), "person", "people")
     rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
     return f"{whole}, {rest}" if rest else whole
@@ -50,6 +53,6 @@ def _say(run: Run) -> News:
     if run.state == RunState.STOPPED:
         return News("wait", f"{name} stopped", page, run.error)
     if run.options.get(_IS_DRY):
-        rows = sum(run.counters.get(f"plan_{kind}", 0) for kind in ("created", "updated", "removed"))
+        rows = sum(run.counters.get(kind, 0) for kind in _PLANNED)
         return News("ok", f"What {name} would send is worked out", plan, plural(rows, "row") if rows else "Nothing.")
     return News("ok", f"{name} is complete", page, f"{say_outcome(run)}.")

@@ -176,13 +176,17 @@ def telling(request: HttpRequest) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is about to happen: the consequences as sentences with their numbers, the button's words, the way back."""
+    """What is about to happen: the consequences as sentences with their numbers, the button's words, the way back.
+
+    `against` says what stands in the way; then there is only the way back.
+    """
 
     title: str
     consequences: Sequence[str]
     verb: str
     back: str
     is_danger: bool = True
+    against: Sequence[str] = ()
 
 
 def confirmed(request: HttpRequest, question: Question, act: Callable[[], HttpResponse]) -> HttpResponse:

@@ -61,10 +61,12 @@ def show_patterns(request: HttpRequest) -> HttpResponse:
     context = {
         "sections": sections,
         "form": ExampleForm(auto_id="empty_%s"),
+        "more_form": ExampleForm(auto_id="more_%s"),
         "wrong_form": ExampleForm({"name": "", "often": "0", "mode": "sync", "source": "1"}, auto_id="wrong_%s"),
         "question": Question(
             "", ["1,204 people leave it.", "2 exports take its tag away."], verb="Delete group", back="#forms"
         ),
+        "blocked": Question("", [], verb="", back="#forms", against=["The schedule Newsletter uses it."]),
         "one_part": _columns(parts=1),
         "seven_parts": _columns(parts=OTHERS),
         "no_columns": Columns("No event came in the last 24 hours.", "Events by hour", "Hour", (), ()),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from core.accounts import audit
@@ -17,6 +18,8 @@ from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.lib.json import dumps
 from core.lib.mentions import Mentions
+from core.ui import notices
+from core.ui.notices import News
 from core.work import leases
 from core.work.wake import wake
 from profiles import ruleset, suppression
@@ -118,10 +121,15 @@ def add_counts(erasure_id: int, counts: Mapping[str, int]) -> None:
 
 
 def finish(erasure_id: int) -> None:
-    """It is done; what is left is the proof. In the caller's transaction."""
+    """It is done; what is left is the proof, and whoever asked hears of it. In the caller's transaction."""
     suppression.finish(erasure_id)
     destinations.empty_problems(erasure_id)
-    Erasure.objects.filter(pk=erasure_id).update(finished_at=timezone.now())
+    erasure = Erasure.objects.get(pk=erasure_id)
+    erasure.finished_at = timezone.now()
+    erasure.save(update_fields=["finished_at"])
+    page = reverse("erasures:show", args=[erasure_id])
+    news = News("ok", f"Erasure {erasure_id} is complete", page, "Nothing is held of this person any more.")
+    notices.tell(erasure.asked_by, f"erasure:{erasure_id}", news)
 
 
 def _create(actor: Actor) -> Erasure:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
+from core.ui import notices
 from core.ui.forms import ProductForm, Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import STOP_POLLING
 from core.ui.wording import plural
@@ -106,6 +107,8 @@ def show_progress(request: HttpRequest, subscription_id: int) -> HttpResponse:
     subscription = queries.find_subscription(subscription_id)
     found = replays.find_or_refuse(subscription_id)
     context = {"subscription": subscription, "replay": found}
+    if not found.is_running:  # they watched it end
+        notices.see(request.user.pk, replays.subject_of(subscription_id))
     return render(request, "subscriptions/_replay.html", context, status=200 if found.is_running else STOP_POLLING)
 
 

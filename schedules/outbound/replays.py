@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from psycopg2 import errorcodes
@@ -25,6 +26,9 @@ from psycopg2 import errorcodes
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.ui import notices
+from core.ui.notices import News
+from core.ui.wording import plural
 from core.work import leases
 from core.work.leases import Lease
 from core.work.models import UNFINISHED, Work, WorkState
@@ -96,6 +100,7 @@ def start(subscription_id: int, what: str, wanted: Wanted, *, actor: Actor) -> W
         after = UUID(int=max(queries.id_at(wanted.since).int - 1, 0)) if wanted.since else UUID(int=0)
         mark = {"what": what, **_write(wanted), "after": str(after), "sent": 0}
         work = leases.enqueue(kind=KIND, subject=str(subscription_id), mark=mark, total=total)
+        notices.promise(actor.cause, subject_of(subscription_id))
         asked = {"what": what, "count": total, **_write(wanted)}
         audit.record("subscription.replay", subscription, after=asked, actor=actor)
         wake(KIND)
@@ -139,22 +144,38 @@ def replay_page(lease: Lease) -> bool:
     """One page of one replay; whether there is more."""
     subscription = Subscription.objects.select_related("app", "follows").filter(pk=int(lease.subject)).first()
     if subscription is None or lease.stop_requested:
-        lease.finish(state=WorkState.STOPPED)
+        with transaction.atomic():
+            lease.finish(state=WorkState.STOPPED)
+            notices.withdraw(subject_of(int(lease.subject)))
         return False
     try:
         with transaction.atomic():
             page = _owe_page(subscription, lease.mark)
             if page.last is None:
                 lease.finish()
+                text = f"{plural(lease.mark['sent'], 'delivery', 'deliveries')} on the way."
+                _tell(subscription, News("ok", f"“{subscription}” has sent again what was asked for", "", text))
                 return False
             mark = {**lease.mark, "after": str(page.last), "sent": lease.mark["sent"] + page.sent}
             lease.hold(mark=mark, done=lease.done + page.looked_at)
             if page.sent:
                 subscriptions.look_at([subscription.pk])
     except InvalidInput as error:
-        lease.finish(state=WorkState.FAILED, error=error.message)
+        with transaction.atomic():
+            lease.finish(state=WorkState.FAILED, error=error.message)
+            _tell(subscription, News("bad", f"“{subscription}” could not send again", "", error.message))
         return False
     return True
+
+
+def subject_of(subscription_id: int) -> str:
+    """The name under which notices speak of a subscription's replay."""
+    return f"replay:{subscription_id}"
+
+
+def _tell(subscription: Subscription, news: News) -> None:
+    page = reverse("subscriptions:show", args=[subscription.pk])
+    notices.keep(subject_of(subscription.pk), replace(news, url=page))
 
 
 @dataclass(frozen=True, slots=True)
