@@ -15,9 +15,12 @@ VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "met
 SPOKEN = {"title", "aria-label", "aria-description", "aria-roledescription", "placeholder", "alt", "label"}
 NAMES = {"Grouparoo"}  # of the product, in every language
 LETTERS = re.compile(r"[^\W\d_]{2,}")
+_ATTRIBUTES = re.compile(r"\s*[a-z-]+=\"")  # a piece for inside of a tag
 _FILLED = "\ue000"  # stands for what a tag or a variable brings
 _LITERAL = re.compile(r"""(?P<before>[\w:=(|]*)(?P<quote>["'])(?P<text>.*?)(?P=quote)""")
-_SILENT = {"if", "elif", "load", "url", "static", "extends", "cycle", "translate", "blocktranslate", "block", "comment"}
+_SILENT = {"if", "elif", "load", "url", "static", "extends", "cycle", "translate", "block", "comment", "icon"}
+_LABELLED = {"status", "sort_head", "sort_link"}  # whose second argument is a text
+_STYLES = re.compile(r"(?:is-[\w-]+|num|wide-only|narrow-only|button|icon|\s)+")
 
 
 @dataclass(frozen=True, order=True)
@@ -61,7 +64,9 @@ class Page(HTMLParser):
 
 def find_untranslated(source: str) -> list[Place]:
     """Every text of a template outside of `translate`, `blocktranslate` and `_("…")`."""
-    plain = [place for place in Page("".join(write_plain(source))).found if has_text(place.text)]
+    page = "".join(write_plain(source))
+    page = f"<p {page}>" if _ATTRIBUTES.match(page) else page
+    plain = [place for place in Page(page).found if has_text(place.text)]
     return sorted(plain + [place for token in DebugLexer(source).tokenize() for place in find_literals(token)])
 
 
@@ -93,9 +98,9 @@ def find_literals(token: Token) -> Iterator[Place]:
     word = token.contents.split(maxsplit=1)[0] if token.contents.strip() else ""
     if token.token_type not in (TokenType.VAR, TokenType.BLOCK) or word in _SILENT:
         return
-    for found in _LITERAL.finditer(token.contents):
+    for place, found in enumerate(_LITERAL.finditer(token.contents)):
         before, text = found["before"], found["text"]
-        is_counted = before.endswith(("|plural:", "|pluralize:", "|yesno:", "unit="))
-        looks_read = re.search(r"^[A-Z][a-z]|[a-z] [a-zA-Z]", text) and not before.endswith(("date:", "look=", "class="))
-        if not before.endswith("_(") and (is_counted or looks_read) and has_text(text):
+        is_handed = before.endswith(("|plural:", "|pluralize:", "|yesno:", "unit=")) or (place and word in _LABELLED)
+        looks_read = re.search(r"^[A-Z][a-z]|\w [a-zA-Z]", text) and not before.endswith("date:")
+        if not before.endswith("_(") and (is_handed or looks_read) and has_text(text) and not _STYLES.fullmatch(text):
             yield Place(token.lineno or 0, text)
