@@ -1,4 +1,4 @@
-"""What every page shares: the note of a session's use, the viewer's time zone, and a page for what is not there."""
+"""What pages share: the note of a session's use, the viewer's time zone and language, a page for what is not there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.views.defaults import page_not_found
 
 from core.accounts import project, sessions, two_factor
@@ -60,6 +60,19 @@ class ViewersTimeZone:
             return self.get_response(request)
         chosen = getattr(request.user, "time_zone", "") if request.session.session_key else ""
         with timezone.override(ZoneInfo(chosen) if chosen else project.current().time_zone):
+            return self.get_response(request)
+
+
+class ViewersLanguage:
+    """Activates for pages the language that the viewer's browser asks for, if there is it; programs read English."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(("/api/", "/v1/", "/hooks/", "/static/", "/healthz", "/readyz")):
+            return self.get_response(request)
+        with translation.override(translation.get_language_from_request(request)):
             return self.get_response(request)
 
 
