@@ -1,4 +1,4 @@
-"""Finds what of a template is text for people and not ready for translation."""
+"""Reads templates and pages for texts that no translator would get to see."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from html.parser import HTMLParser
 from django.template.base import DebugLexer, Token, TokenType
 
 # What holds data or code; `translate="no"` says it of any other element, to browsers, too.
-DATA = {"code", "pre", "kbd", "script", "style", "svg", "time"}
+DATA = {"code", "pre", "kbd", "script", "style", "svg"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 SPOKEN = {"title", "aria-label", "aria-description", "aria-roledescription", "placeholder", "alt", "label"}
 NAMES = {"Grouparoo"}  # of the product, in every language
-LETTERS = re.compile(r"[^\W\d_]{2,}")
-_ATTRIBUTES = re.compile(r"\s*[a-z-]+=\"")  # a piece for inside of a tag
+WORD = re.compile(r"[^\W\d_]{2,}")
+
 _FILLED = "\ue000"  # stands for what a tag or a variable brings
+_ATTRIBUTES = re.compile(r"\s*[a-z-]+=\"")  # a piece for inside of a tag
 _LITERAL = re.compile(r"""(?P<before>[\w:=(|]*)(?P<quote>["'])(?P<text>.*?)(?P=quote)""")
-_SILENT = {"if", "elif", "load", "url", "static", "extends", "cycle", "translate", "block", "comment", "icon"}
-_LABELLED = {"status", "sort_head", "sort_link"}  # whose second argument is a text
 _STYLES = re.compile(r"(?:is-[\w-]+|num|wide-only|narrow-only|button|icon|\s)+")
+_SILENT = {"if", "elif", "load", "url", "static", "extends", "cycle", "translate", "block", "icon"}
+_LABELLED = {"status", "sort_head", "sort_link"}  # whose second argument is a text
+_CLOSED = {"blocktranslate", "comment", "pattern"}  # is translated, is said to nobody, is a sample
 
 
 @dataclass(frozen=True, order=True)
@@ -32,7 +34,7 @@ class Place:
 
 
 class Page(HTMLParser):
-    """Collects the texts of an HTML page with their lines: what is read, and what is spoken or shown in attributes."""
+    """Collects the texts of a page with their lines: what is read, and what is spoken or shown in attributes."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -43,12 +45,12 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         is_data = tag in DATA or ("translate", "no") in attrs or self.is_inside_data()
-        if tag not in VOID:
-            self.open.append((tag, is_data))
         is_button = tag == "input" and dict(attrs).get("type") in ("submit", "button", "reset")
         for name, value in attrs:
-            if value and not is_data and (name in SPOKEN or (is_button and name == "value")):
-                self.found.append(Place(self.getpos()[0], value))
+            if value and not self.is_inside_data() and (name in SPOKEN or (is_button and name == "value")):
+                self.take_attribute(value)
+        if tag not in VOID:
+            self.open.append((tag, is_data))
 
     def handle_endtag(self, tag: str) -> None:
         places = [place for place, (name, _) in enumerate(self.open) if name == tag]
@@ -56,51 +58,123 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if data.strip() and not self.is_inside_data():
-            self.found.append(Place(self.getpos()[0], data.strip()))
+            self.take(data)
 
     def is_inside_data(self) -> bool:
         return bool(self.open) and self.open[-1][1]
 
+    def take_attribute(self, text: str) -> None:
+        self.take(text)
 
-def find_untranslated(source: str) -> list[Place]:
-    """Every text of a template outside of `translate`, `blocktranslate` and `_("…")`."""
-    page = "".join(write_plain(source))
-    page = f"<p {page}>" if _ATTRIBUTES.match(page) else page
-    plain = [place for place in Page(page).found if has_text(place.text)]
-    return sorted(plain + [place for token in DebugLexer(source).tokenize() for place in find_literals(token)])
+    def take(self, text: str) -> None:
+        if has_text(text):
+            self.found.append(Place(self.getpos()[0], text.strip()))
 
 
 def has_text(text: str) -> bool:
     """Whether there is a word in it that is not the product's name."""
-    return any(word not in NAMES for word in LETTERS.findall(text.replace(_FILLED, " ")))
+    return any(word not in NAMES for word in WORD.findall(text.replace(_FILLED, " ")))
 
 
-def write_plain(source: str) -> Iterator[str]:
-    """The template as a page: without what is translated, a sign for each value."""
-    skipped_until = ""
+def find_untranslated(source: str) -> list[Place]:
+    """Every text of a template outside of `translate`, `blocktranslate` and `_("…")`."""
+    page, literals = "", []
+    for token, lines in list_tokens(source):
+        if token.token_type is TokenType.TEXT:
+            page += token.contents
+        else:
+            is_shown = token.token_type is TokenType.VAR or word_of(token) in ("translate", *_CLOSED)
+            page += (_FILLED if is_shown else "") + lines
+            literals += find_literals(token)
+    return sorted(Page(f"<p {page}>" if _ATTRIBUTES.match(page) else page).found + literals)
+
+
+def list_tokens(source: str) -> Iterator[tuple[Token, str]]:
+    """What a template is made of, and the line ends in each, without the inside of what is closed."""
+    until = ""
     for token in DebugLexer(source).tokenize():
         lines = "\n" * source.count("\n", *(token.position or (0, 0)))
-        word = token.contents.split(maxsplit=1)[0] if token.contents.strip() else ""
-        if skipped_until:
-            skipped_until = "" if word == skipped_until and token.token_type is TokenType.BLOCK else skipped_until
-            yield lines
-        elif token.token_type is TokenType.TEXT:
-            yield token.contents
-        elif token.token_type is TokenType.BLOCK and word in ("blocktranslate", "comment"):
-            skipped_until = f"end{word}"
-            yield _FILLED + lines
-        else:
-            yield (_FILLED if token.token_type is TokenType.VAR or word == "translate" else "") + lines
+        is_block = token.token_type is TokenType.BLOCK
+        if not until:
+            yield token, lines
+            until = f"end{word_of(token)}" if is_block and word_of(token) in _CLOSED else ""
+        elif is_block and word_of(token) == until:
+            until = ""
+
+
+def word_of(token: Token) -> str:
+    return (token.contents.split(maxsplit=1) or [""])[0]
 
 
 def find_literals(token: Token) -> Iterator[Place]:
     """Texts that a template hands to a tag or a filter as they are."""
-    word = token.contents.split(maxsplit=1)[0] if token.contents.strip() else ""
-    if token.token_type not in (TokenType.VAR, TokenType.BLOCK) or word in _SILENT:
+    if token.token_type not in (TokenType.VAR, TokenType.BLOCK) or word_of(token) in _SILENT:
         return
     for place, found in enumerate(_LITERAL.finditer(token.contents)):
         before, text = found["before"], found["text"]
-        is_handed = before.endswith(("|plural:", "|pluralize:", "|yesno:", "unit=")) or (place and word in _LABELLED)
+        is_label = place > 0 and word_of(token) in _LABELLED
+        is_handed = is_label or before.endswith(("|plural:", "|pluralize:", "|yesno:", "unit="))
         looks_read = re.search(r"^[A-Z][a-z]|\w [a-zA-Z]", text) and not before.endswith("date:")
         if not before.endswith("_(") and (is_handed or looks_read) and has_text(text) and not _STYLES.fullmatch(text):
             yield Place(token.lineno or 0, text)
+
+
+# ---------------------------------------------------------------- a made-up language
+
+BEGIN, END, FILL, FILLED = "⟦⟧⟨⟩"
+_PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
+_FORMS = re.compile(r"[^,]+,[^,\s][^,]*")  # "person,people"
+
+
+class MarkedLanguage:
+    """A catalogue in place of English that has every text: in marks, with others around what is filled in."""
+
+    def gettext(self, message: str) -> str:
+        text = message.rpartition("\x04")[2]  # before it stands the context
+        forms = text.split(",") if _FORMS.fullmatch(text) else [text]
+        marked = [_PLACEHOLDER.sub(lambda found: f"{FILL}{found[0]}{FILLED}", form) for form in forms]
+        return ",".join(f"{BEGIN}{form}{END}" if form else "" for form in marked)
+
+    def ngettext(self, one: str, many: str, count: float) -> str:
+        return self.gettext(one if count == 1 else many)
+
+    def to_language(self) -> str:
+        return "en"
+
+
+class MarkedPage(Page):
+    """Collects the texts of a page in that language which stand in no marks."""
+
+    def __init__(self, page: str, *, data: re.Pattern[str]) -> None:
+        self.data = data
+        self.marks: list[str] = []
+        self.marks_before: list[int] = []
+        super().__init__(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.marks_before.append(len(self.marks))
+        super().handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        super().handle_endtag(tag)
+        if len(self.marks_before) > len(self.open):  # what was cut short ends with its element
+            del self.marks[self.marks_before[len(self.open)] :]
+            del self.marks_before[len(self.open) :]
+
+    def take_attribute(self, text: str) -> None:
+        kept, self.marks = self.marks, []
+        self.take(text)
+        self.marks = kept
+
+    def take(self, text: str) -> None:
+        bare = ""
+        for sign in text:
+            if sign in (BEGIN, FILL):
+                self.marks.append(sign)
+            elif sign in (END, FILLED):
+                del self.marks[-1:]
+            bare += " " if self.marks and self.marks[-1] == BEGIN else sign
+        bare = self.data.sub(" ", bare)
+        if has_text(bare):
+            self.found.append(Place(self.getpos()[0], " ".join(bare.split())))
