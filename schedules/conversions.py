@@ -67,7 +67,7 @@ def own_type(type_: str, *, is_array: bool) -> str:
 
 def label_of(field_type: str) -> str:
     """A field's type as people call it."""
-    return TYPES[field_type].label if field_type in TYPES else field_type
+    return str(TYPES[field_type].label) if field_type in TYPES else field_type
 
 
 def _is_alike(rule: ProfilePropertyRule, field_type: str) -> bool:
