@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps_connectors import samples
 from apps_connectors.forms import Loaded
@@ -24,10 +24,10 @@ from plugins.contracts import AppSpec, Option, OptionKind
 
 _SPARE_ICON = "plug"
 _CAN: tuple[tuple[type, str, str], ...] = (
-    (ImportsRecords, "import", "download"),
-    (RetrievesProperties, "properties", "list"),
-    (ExportsProfiles, "export", "upload"),
-    (ForwardsEvents, "events", "zap"),
+    (ImportsRecords, gettext_noop("import"), "download"),
+    (RetrievesProperties, gettext_noop("properties"), "list"),
+    (ExportsProfiles, gettext_noop("export"), "upload"),
+    (ForwardsEvents, gettext_noop("events"), "zap"),
 )
 
 
@@ -82,7 +82,9 @@ def catalogue() -> list[Offer]:
 def offer(spec: AppSpec) -> Offer:
     """One App type as the catalogue shows it."""
     kind = registry.get(spec.key)
-    return Offer(spec, icon_of(spec), tuple((word, icon) for base, word, icon in _CAN if issubclass(kind, base)))
+    return Offer(
+        spec, icon_of(spec), tuple((gettext(word), icon) for base, word, icon in _CAN if issubclass(kind, base))
+    )
 
 
 def icon_of(spec: AppSpec | None) -> str:

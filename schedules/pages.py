@@ -90,7 +90,7 @@ class ShownRun:
     @property
     def unit(self) -> str:
         """What is counted: rows come in, people go out."""
-        return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
+        return gettext("row,rows") if self.run.direction == Direction.IMPORT else gettext("person,people")
 
     @property
     def speed(self) -> str:

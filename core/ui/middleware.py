@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from zoneinfo import ZoneInfo
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone, translation
 from django.views.defaults import page_not_found
@@ -13,7 +13,6 @@ from django.views.defaults import page_not_found
 from core.accounts import project, sessions, two_factor
 from core.lib.errors import NotFound
 from core.ui.attempts import find_address
-
 
 _PROGRAMS = ("/api/", "/v1/", "/hooks/", "/static/", "/healthz", "/readyz")
 _PAGE_BELOW_API = "/api/v1/docs/"
@@ -70,14 +69,23 @@ class ViewersTimeZone:
 class ViewersLanguage:
     """Activates for pages the language that the viewer's browser asks for, if there is it; programs read English."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path.startswith(_PROGRAMS) and request.path != _PAGE_BELOW_API:
             return self.get_response(request)
-        with translation.override(translation.get_language_from_request(request)):
-            return self.get_response(request)
+        language = translation.get_language_from_request(request)
+        with translation.override(language):
+            response = self.get_response(request)
+        if isinstance(response, StreamingHttpResponse):  # its lines are made after this has returned
+            response.streaming_content = _speak(response.streaming_content, language)
+        return response
+
+
+def _speak(lines: Iterable[bytes], language: str) -> Iterator[bytes]:
+    with translation.override(language):
+        yield from lines
 
 
 class NotFoundPages:

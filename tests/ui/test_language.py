@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
 from django.test import Client
+from django.utils.translation import trans_real
 from pytest_django import Settings
 
+from core.accounts.models import Role
 from grouparoo import environment
 from tests.ui.addresses import every_page
-from tests.ui.shop import Shop
+from tests.ui.shop import Shop, make_user
+from tests.ui.texts import MarkedLanguage
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +31,7 @@ def german(settings: Settings) -> Iterator[None]:
 
 
 class Machines(HTMLParser):
-    """Collects what programs read: attributes other than texts, scripts, and everything of drawings."""
+    """Collects what programs read: attributes other than texts, also of drawings, and scripts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -36,7 +40,7 @@ class Machines(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "style", "svg"):
+        if tag in ("script", "style"):
             self.inside.append(tag)
         texts = ("lang", "title", "aria-label", "placeholder", "alt", "aria-description")
         self.found += [f"{tag} {name}={value}" for name, value in attrs if name not in texts]
@@ -64,6 +68,14 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(client: Client, ger
 
 def test_so_is_the_page_that_explains_the_api(viewer: Client, german: None) -> None:
     assert '<html lang="de">' in viewer.get("/api/v1/docs/", headers=GERMAN).content.decode()
+
+
+def test_what_is_streamed_keeps_the_language(client: Client, german: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(trans_real._translations, "de", MarkedLanguage())
+    client.force_login(make_user(role=Role.EDITOR))
+    answer = client.post("/groups/count/", {"parts": ""}, headers=GERMAN)
+    assert answer.streaming
+    assert json.loads(b"".join(answer))["html"].strip().startswith('<p class="quiet">⟦Pick what')
 
 
 def test_without_another_language_every_page_is_english(client: Client) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 from zoneinfo import available_timezones
 
 import pytest
@@ -25,6 +26,7 @@ from tests.ui.shop import Shop, make_user
 from tests.ui.texts import MarkedLanguage, MarkedPage, find_untranslated
 
 TEMPLATES = PROJECT / "templates"
+CUT = 40  # characters, after which a page may leave the rest of a value out
 CEILING = 0  # texts of pages in no marks: what Python code says, until it is ready, too
 
 
@@ -41,8 +43,8 @@ def list_values(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from list_values(inner)
-    elif isinstance(value, str) and len(value) > 1:
-        yield value
+    elif isinstance(value, str | UUID) and len(str(value)) > 1:
+        yield str(value)
 
 
 def list_sentences(spec: AppSpec) -> list[Any]:
@@ -52,16 +54,19 @@ def list_sentences(spec: AppSpec) -> list[Any]:
 
 def find_data(*, typed: set[str]) -> re.Pattern[str]:
     """Values of the shop but for fields with a set of words of their own; what plugins say; what someone typed."""
-    values = set(list_values([list_sentences(each.spec) for each in registry.all_apps()])) 
+    values = set(list_values([list_sentences(each.spec) for each in registry.all_apps()]))
     for zone in available_timezones():
         values |= {zone.replace("_", " "), city_of(zone)}
     for model in apps.get_models():
+        if model.__module__.startswith("django."):  # names of tables and permissions
+            continue
         fields = [field.name for field in model._meta.concrete_fields if not field.choices]
         for row in model._default_manager.values_list(*fields):
             values |= set(list_values(row))
-    values |= {value.capitalize() for value in values if "_" in value}  # types of events, as the head of a row
-    longest_first = sorted(values | typed, key=len, reverse=True)
-    return re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in longest_first) or r"(?!)")
+    whole = sorted((value for value in values | typed if len(value) <= CUT), key=len, reverse=True)
+    cut = {value[:CUT] for value in values if len(value) > CUT}
+    patterns = [rf"{re.escape(value)}.*" for value in cut] + [rf"{re.escape(value)}(?!\w)" for value in whole]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(patterns) or '(?!)'})", re.IGNORECASE | re.DOTALL)
 
 
 def find_unmarked(client: Client, pages: dict[str, str]) -> list[str]:
