@@ -29,7 +29,7 @@ from groups.operators import Operator, for_field, for_property
 from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Source, Times
 from profiles.ruleset import Rule
 
-MATCHES = ("all", "any", "none")
+MATCHES = (gettext_noop("all"), gettext_noop("any"), gettext_noop("none"))
 MAX_DEPTH = 5  # nodes below one another, the root included
 MAX_LEAVES = 100
 MAX_CONDITIONS = 10
@@ -40,7 +40,7 @@ FIELDS = {
     "updated_at": (gettext_noop("Last changed"), "date"),
     "guid": (gettext_noop("Profile id"), "string"),
 }
-PAYLOAD_TYPES = {"text": "string", "number": "float", "boolean": "boolean"}
+PAYLOAD_TYPES = {gettext_noop("text"): "string", gettext_noop("number"): "float", gettext_noop("boolean"): "boolean"}
 IN_GROUP = {"in": True, "not_in": False}
 COUNTS = {"at_least": Times.AT_LEAST, "at_most": Times.AT_MOST, "exactly": Times.EXACTLY}
 DID = {"did": (Times.AT_LEAST, 1), "did_not": (Times.AT_MOST, 0)}

@@ -17,6 +17,10 @@ from core.ui import number_formats
 from core.ui.attempts import find_address
 
 
+_PROGRAMS = ("/api/", "/v1/", "/hooks/", "/static/", "/healthz", "/readyz")
+_PAGE_BELOW_API = "/api/v1/docs/"
+
+
 class SessionUse:
     """Notes where and when someone's session is used. Costs nothing where a request does not look at its session."""
 
@@ -80,7 +84,7 @@ class ViewersLanguage:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(("/api/", "/v1/", "/hooks/", "/static/", "/healthz", "/readyz")):
+        if request.path.startswith(_PROGRAMS) and request.path != _PAGE_BELOW_API:
             return self.get_response(request)
         with translation.override(translation.get_language_from_request(request)):
             return self.get_response(request)

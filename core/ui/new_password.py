@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -19,7 +19,7 @@ from core.ui.forms import ProductForm, render_form
 
 MOST_PER_EMAIL = 5
 MOST_PER_ADDRESS = 20
-SENT = gettext_lazy("If someone signs in with this address, a link is on its way to it. It is good for an hour.")
+SENT = gettext_noop("If someone signs in with this address, a link is on its way to it. It is good for an hour.")
 
 
 class AskForm(ProductForm):
@@ -66,7 +66,7 @@ def ask(request: HttpRequest) -> HttpResponse:
         else:
             attempts.note(counted)
             resets.ask(email, root=request.build_absolute_uri("/"))
-            messages.success(request, SENT)
+            messages.success(request, gettext(SENT))
             return redirect("accounts:login")
     return render_form(request, "accounts/password_ask.html", {"form": form})
 

@@ -62,6 +62,10 @@ def test_a_page_is_in_the_language_that_the_browser_asks_for(client: Client, ger
     assert '<html lang="en">' in client.get("/sign-in/").content.decode()
 
 
+def test_so_is_the_page_that_explains_the_api(viewer: Client, german: None) -> None:
+    assert '<html lang="de">' in viewer.get("/api/v1/docs/", headers=GERMAN).content.decode()
+
+
 def test_without_another_language_every_page_is_english(client: Client) -> None:
     assert '<html lang="en">' in client.get("/sign-in/", headers=GERMAN).content.decode()
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import pytest
 from django.apps import apps
+from django.http import QueryDict
 from django.test import Client
 from django.utils.translation import gettext, ngettext, npgettext, pgettext, trans_real
 from django.utils.translation.template import templatize
 
 from core.accounts.models import Role
 from core.lib.servers import PROJECT
+from core.ui.wording import city_of
 from plugins import registry
 from plugins.contracts import AppSpec
 from tests.ui.addresses import LISTS, every_page
@@ -37,7 +41,7 @@ def list_values(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from list_values(inner)
-    elif isinstance(value, str) and len(value) > 2:
+    elif isinstance(value, str) and len(value) > 1:
         yield value
 
 
@@ -46,19 +50,22 @@ def list_sentences(spec: AppSpec) -> list[Any]:
     return [spec.label, spec.description, [[each.label, each.help, each.placeholder] for each in spec.options]]
 
 
-def find_data() -> re.Pattern[str]:
-    """What the shop holds, but for fields with a set of words of their own; and what plugins say, which is English."""
-    values = set(list_values([list_sentences(each.spec) for each in registry.all_apps()]))
+def find_data(*, typed: set[str]) -> re.Pattern[str]:
+    """Values of the shop but for fields with a set of words of their own; what plugins say; what someone typed."""
+    values = set(list_values([list_sentences(each.spec) for each in registry.all_apps()])) 
+    for zone in available_timezones():
+        values |= {zone.replace("_", " "), city_of(zone)}
     for model in apps.get_models():
         fields = [field.name for field in model._meta.concrete_fields if not field.choices]
         for row in model._default_manager.values_list(*fields):
             values |= set(list_values(row))
-    longest_first = sorted(values, key=len, reverse=True)
+    values |= {value.capitalize() for value in values if "_" in value}  # types of events, as the head of a row
+    longest_first = sorted(values | typed, key=len, reverse=True)
     return re.compile("|".join(rf"(?<!\w){re.escape(value)}(?!\w)" for value in longest_first) or r"(?!)")
 
 
 def find_unmarked(client: Client, pages: dict[str, str]) -> list[str]:
-    data = find_data()
+    data = find_data(typed={QueryDict(urlsplit(url).query).get("q", "") for url in pages.values()} - {""})
     found = []
     for name, url in pages.items():
         page = client.get(url).content.decode()

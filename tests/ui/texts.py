@@ -121,7 +121,7 @@ def find_literals(token: Token) -> Iterator[Place]:
 
 # ---------------------------------------------------------------- a made-up language
 
-BEGIN, END, FILL, FILLED = "⟦⟧⟨⟩"
+BEGIN, END, FILL, FILLED = MARKS = "⟦⟧⟨⟩"
 _PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 _FORMS = re.compile(r"[^,]+,[^,\s][^,]*")  # "person,people"
 
@@ -131,6 +131,8 @@ class MarkedLanguage:
 
     def gettext(self, message: str) -> str:
         text = message.rpartition("\x04")[2]  # before it stands the context
+        if text.isdigit():  # the places of plural forms
+            return text
         forms = text.split(",") if _FORMS.fullmatch(text) else [text]
         marked = [_PLACEHOLDER.sub(lambda found: f"{FILL}{found[0]}{FILLED}", form) for form in forms]
         return ",".join(f"{BEGIN}{form}{END}" if form else "" for form in marked)
@@ -174,7 +176,8 @@ class MarkedPage(Page):
                 self.marks.append(sign)
             elif sign in (END, FILLED):
                 del self.marks[-1:]
-            bare += " " if self.marks and self.marks[-1] == BEGIN else sign
+            is_bare = sign not in MARKS and (not self.marks or self.marks[-1] == FILL)
+            bare += sign if is_bare else " "
         bare = self.data.sub(" ", bare)
         if has_text(bare):
             self.found.append(Place(self.getpos()[0], " ".join(bare.split())))

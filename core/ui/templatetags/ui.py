@@ -14,7 +14,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from core.accounts import project
 from core.accounts.models import Role, User
@@ -93,9 +93,10 @@ def percent_of(part: float, whole: float) -> str:
 
 @register.filter
 def plural(count: int, words: str) -> str:
-    """{{ 2|plural:"person,people" }} -> 2 people."""
-    one, _, many = words.partition(",")
-    return wording.plural(count, one, many)
+    """{{ 2|plural:_("person,people") }} -> 2 people. A language may have more than two forms."""
+    forms = words.split(",")
+    place = int(ngettext("0", "1", count))  # a catalogue gives each of its forms its place
+    return f"{wording.number(count)}{wording.NBSP}{forms[min(place, len(forms) - 1)]}"
 
 
 @register.filter
@@ -177,8 +178,8 @@ def job(what: Work | Progress, *, title: str, unit: str, href: str = "", note: s
 
 @register.filter
 def pace(rate: float, unit: str) -> str:
-    """{{ 10.94|pace:"row,rows" }} -> 10.9 rows a second."""
-    return wording.pace(rate, unit.partition(",")[2] or f"{unit}s")
+    """{{ 10.94|pace:_("row,rows") }} -> 10.9 rows a second."""
+    return wording.pace(rate, unit.rsplit(",", maxsplit=1)[-1])
 
 
 @register.inclusion_tag("ui/_slots.html")
@@ -237,7 +238,9 @@ def sort_link(context: dict[str, Any], by: str, label: str) -> SafeString:
 def clear_link(context: dict[str, Any]) -> SafeString:
     """Where anything was asked of this list, the way back to the whole of it."""
     request: HttpRequest = context["request"]
-    return format_html('<a href="{}?clear=1">Clear</a>', request.path) if is_narrowed(request.GET) else SafeString("")
+    if not is_narrowed(request.GET):
+        return SafeString("")
+    return format_html('<a href="{}?clear=1">{}</a>', request.path, gettext("Clear"))
 
 
 @register.simple_tag
