@@ -37,10 +37,10 @@ class AccountForm(ProductForm):
         ),
     )
     number_format = forms.ChoiceField(
-        label="Numbers",
+        label=gettext_lazy("Numbers"),
         required=False,
         choices=NumberFormat.choices,
-        help_text="How numbers are written on the pages. Exports and the API are not touched by it.",
+        help_text=gettext_lazy("How numbers are written on the pages. Exports and the API are not touched by it."),
     )
     current_password = forms.CharField(
         label=gettext_lazy("Current password"),
