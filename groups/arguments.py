@@ -124,7 +124,9 @@ def read_span(value: Any) -> Span:
     """A length of time."""
     amount, unit = (value.get("amount"), value.get("unit")) if isinstance(value, Mapping) else (None, None)
     if unit not in UNITS:
-        raise WrongArgument(f'write it as {{"amount": 7, "unit": "days"}}, with one of {", ".join(UNITS)}.')
+        raise WrongArgument(
+            gettext('write it as {"amount": 7, "unit": "days"}, with one of %(units)s.') % {"units": ", ".join(UNITS)}
+        )
     if isinstance(amount, bool) or not isinstance(amount, int) or not 1 <= amount <= MAX_AMOUNT:
         raise WrongArgument(
             gettext("the amount is a whole number from 1 to %(max_amount)s.") % {"max_amount": MAX_AMOUNT}

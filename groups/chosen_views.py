@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -29,8 +28,7 @@ def act_on_chosen(request: HttpRequest) -> HttpResponse:
     if request.POST.get("do") == "delete" and chosen:
         return redirect(f"{reverse('groups:delete_chosen')}?{urlencode([('chosen', each) for each in chosen])}")
     actor = actor_of(request)
-    done = partial(ngettext, "%(count)s group is calculated again.", "%(count)s groups are calculated again.")
-    act_on_each(request, chosen, lambda pk: groups_store.recalculate_group(pk, actor=actor), done=done)
+    act_on_each(request, chosen, lambda pk: groups_store.recalculate_group(pk, actor=actor), done=_say_recalculated)
     return redirect("groups:list")
 
 
@@ -58,8 +56,7 @@ def delete_chosen(request: HttpRequest) -> HttpResponse:
 
     def delete() -> HttpResponse:
         ids = [group.pk for group in groups]
-        done = partial(ngettext, "%(count)s group was deleted.", "%(count)s groups were deleted.")
-        act_on_each(request, ids, lambda pk: groups_store.delete_group(pk, actor=actor), done=done)
+        act_on_each(request, ids, lambda pk: groups_store.delete_group(pk, actor=actor), done=_say_deleted)
         return redirect("groups:list")
 
     return confirmed(request, question, delete)
@@ -69,3 +66,11 @@ def _who_leaves(name: str, size: int) -> str:
     """ "3 people leave Lapsed customers."."""
     text = ngettext("%(count)s person leaves %(group)s.", "%(count)s people leave %(group)s.", size)
     return counted(text, size, group=name)
+
+
+def _say_recalculated(count: int) -> str:
+    return ngettext("%(count)s group is calculated again.", "%(count)s groups are calculated again.", count)
+
+
+def _say_deleted(count: int) -> str:
+    return ngettext("%(count)s group was deleted.", "%(count)s groups were deleted.", count)

@@ -171,7 +171,10 @@ def _read_zone(name: str) -> str:
 
 def _read_number_format(name: str) -> str:
     if name not in NumberFormat.values:
-        message = f"There is no number format “{name}”. Choose one of: {', '.join(NumberFormat.values)}."
+        message = gettext("There is no number format “%(name)s”. Choose one of: %(values)s.") % {
+            "name": name,
+            "values": ", ".join(NumberFormat.values),
+        }
         raise InvalidInput(message, {"number_format": message})
     return name
 

@@ -204,7 +204,9 @@ def _find_problems(data: SubscriptionData) -> list[tuple[str, str]]:
     if data.match not in Match.values:
         problems.append(("match", gettext("Choose events of a type, events that have a key, or every event.")))
     elif data.match != Match.EVERY and not 0 < len(data.value) <= _LONGEST:
-        what = "the type of the events" if data.match == Match.TYPE else "the key that the events have"
+        what = (
+            gettext("the type of the events") if data.match == Match.TYPE else gettext("the key that the events have")
+        )
         problems.append(
             (
                 "value",

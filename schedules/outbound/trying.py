@@ -44,7 +44,7 @@ MATCHING = 100  # of the events of its type or key, how many are tried on the gr
 NOTHING_FITS = gettext_noop(
     "None of the latest such events fits the groups and conditions, so this one would not be sent."
 )
-SAMPLE = f"No such event is among the latest {LOOKED_AT:,}, so this is a made-up one."
+SAMPLE = gettext_noop("No such event is among the latest %(count)s, so this is a made-up one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,10 @@ def _send(app_id: int, item: OutboundItem) -> Outcome:
     return answers[0] if answers else Outcome(OutcomeKind.RETRY, gettext("The plugin did not answer."))
 
 
+def _say_sample() -> str:
+    return gettext(SAMPLE) % {"count": f"{LOOKED_AT:,}"}
+
+
 def _preview(plan: SubscriptionPlan) -> Preview:
     given = {**plan.parameters(), "looked_at": LOOKED_AT, "matching": MATCHING}
     if row := _ask(plan, _EVENTS, given):
@@ -179,10 +183,10 @@ def _preview(plan: SubscriptionPlan) -> Preview:
     if plan.match == Match.KEY:
         payload[plan.value] = "an example"
     if row := _ask(plan, _SAMPLE, {**given, "type": type_, "payload": dumps(payload)}):
-        return _read(row, would_send=False, note=SAMPLE)
+        return _read(row, would_send=False, note=_say_sample())
     nothing = dict.fromkeys((*plan.identities[:1], *plan.properties))
     body = {key: value for key, value in payload.items() if key not in plan.identities}
-    return Preview({**body, "profile": nothing}, None, type_, timezone.now(), None, {}, False, SAMPLE)
+    return Preview({**body, "profile": nothing}, None, type_, timezone.now(), None, {}, False, _say_sample())
 
 
 def _ask(plan: SubscriptionPlan, events: str, given: dict[str, Any]) -> Any:
