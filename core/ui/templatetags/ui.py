@@ -95,7 +95,8 @@ def percent_of(part: float, whole: float) -> str:
 def plural(count: int, words: str) -> str:
     """{{ 2|plural:_("person,people") }} -> 2 people. A language may have more than two forms."""
     forms = words.split(",")
-    place = int(ngettext("0", "1", count))  # a catalogue gives each of its forms its place
+    # Translators: the number of each plural form, 0 for the first: in it stands the right form of "person,people".
+    place = int(ngettext("0", "1", count))
     return f"{wording.number(count)}{wording.NBSP}{forms[min(place, len(forms) - 1)]}"
 
 
