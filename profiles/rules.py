@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
@@ -116,9 +117,13 @@ def _create(new: NewRule, reads: Sequence[ProfilePropertyRule], *, actor: Actor)
     """While the caller holds the rules' lock."""
     same = ProfilePropertyRule.objects.filter(key=new.key).first()
     if same is not None and same.state == RuleState.DELETED:
-        raise invalid("key", f"{new.key} is being deleted: its last values are taken away. Try again in a while.")
+        raise invalid(
+            "key",
+            gettext("%(new)s is being deleted: its last values are taken away. Try again in a while.")
+            % {"new": new.key},
+        )
     if same is not None:
-        raise invalid("key", f"There is already a property {new.key}.")
+        raise invalid("key", gettext("There is already a property %(new)s.") % {"new": new.key})
     rule = ProfilePropertyRule.objects.create(
         key=new.key,
         label=new.label or new.key.replace("_", " ").capitalize(),
@@ -151,13 +156,16 @@ def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyR
         _lock_and_count()
         rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
         if rule.key != new.key:
-            raise invalid("key", "The key of a property never changes; its label may.")
+            raise invalid("key", gettext("The key of a property never changes; its label may."))
         refuse_cycle(reads, rule_id=rule.pk)
         before, was_retyped = describe(rule), (rule.type, rule.is_array) != (new.type, new.is_array)
         if was_retyped:
             _refuse_new_type(rule, new)
         if rule.is_unique and not new.is_unique:
-            raise invalid("is_unique", f"{rule} identifies people, and events rely on that. It stays unique.")
+            raise invalid(
+                "is_unique",
+                gettext("%(rule)s identifies people, and events rely on that. It stays unique.") % {"rule": rule},
+            )
         becomes_unique = new.is_unique and not rule.is_unique
         _take_over(rule, new, reads)
         after = describe(rule)
@@ -183,7 +191,7 @@ def change_retrieval(rule: ProfilePropertyRule, new: NewRule, *, actor: Actor) -
     """Get a rule's value in another way from now on, for everyone; its key, type and uniqueness stay."""
     kept = (rule.key, rule.type, rule.is_unique, rule.is_array)
     if kept != (new.key, new.type, new.is_unique, new.is_array):
-        raise InvalidInput("The key, type and uniqueness of a property cannot be changed here.")
+        raise InvalidInput(gettext("The key, type and uniqueness of a property cannot be changed here."))
     return update_rule(rule.pk, new, actor=actor)
 
 
@@ -193,7 +201,10 @@ def delete_rule(rule_id: int, *, actor: Actor) -> None:
         _lock_and_count()
         rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
         if users := users_of(rule):
-            raise Refused(f"{rule} is in use by {', '.join(users)}. Take it out there first.")
+            raise Refused(
+                gettext("%(rule)s is in use by %(users)s. Take it out there first.")
+                % {"rule": rule, "users": ", ".join(users)}
+            )
         rule.state = RuleState.DELETED
         rule.save(update_fields=["state", "updated_at"])
         rule.variables.all().delete()
@@ -297,12 +308,15 @@ def _take_over(rule: ProfilePropertyRule, new: NewRule, reads: Sequence[ProfileP
 def _refuse_new_type(rule: ProfilePropertyRule, new: NewRule) -> None:
     """Values that a source can be asked for again may change their type; what identifies people may not."""
     if rule.is_unique:
-        raise invalid("type", f"{rule} identifies people by its values, so its type stays.")
+        raise invalid("type", gettext("%(rule)s identifies people by its values, so its type stays.") % {"rule": rule})
     if new.retrieval == Retrieval.EVENT and Profile.objects.filter(properties__has_key=rule.key).exists():
         raise invalid(
             "type",
-            f"People have values of {rule} that came in events, and nobody can be asked for them again."
-            " Make another property with the new type.",
+            gettext(
+                "People have values of %(rule)s that came in events, and nobody can be asked for them "
+                "again. Make another property with the new type."
+            )
+            % {"rule": rule},
         )
 
 
