@@ -21,6 +21,7 @@ from schedules.models import SentLog
 
 _TEXT_LENGTH = 1000
 
+# By the profile alone: see `schedules/ledger/attempts.py`.
 _APPEND = """
     insert into sent_log (schedule_id, run_id, profile_id, kind, key, outcome, before, after, groups_before,
                           groups_after, text)
@@ -30,7 +31,7 @@ _APPEND = """
            r.group_names, r.owed_group_names, {text}
       from {people}
      cross join lateral (
-           select * from export_record where schedule_id = %(schedule)s and profile_id = v.id offset 0) r
+           select * from export_record where profile_id = v.id and schedule_id + 0 = %(schedule)s offset 0) r
      where r.attempt_id = %(attempt)s
 """
 _PLAINLY_ACCEPTED = _APPEND.format(outcome="'accepted'", text="''", people="unnest(%(ids)s::uuid[]) v(id)")

@@ -50,14 +50,15 @@ _DOUBT = """
      where schedule_id = %(schedule)s and next_at is not null and state = 'sent' and attempt_id = any(%(attempts)s)
 """
 
-# Rows are looked up one by one (`offset 0` keeps it so), then changed where they stand. As plain joins and conditions
+# Rows are looked up one by one (`offset 0` keeps it so) by their profile (`+ 0` keeps the planner from an index that
+# begins with the schedule), then changed where they stand. As plain joins and conditions
 # these statements read all of a young ledger, of which the planner knows nothing, for every batch.
 _MINE = """
     select q.ctid as place, v.*
       from {answered}
      cross join lateral (
            select ctid, attempt_id, owed_key from export_record
-            where schedule_id = %(schedule)s and profile_id = v.id offset 0) q
+            where profile_id = v.id and schedule_id + 0 = %(schedule)s offset 0) q
      where q.attempt_id = %(attempt)s
 """
 _ACCEPTED = _MINE.format(answered="unnest(%(ids)s::uuid[]) v(id)")
