@@ -22,6 +22,7 @@ from core.ui.wording import relative
 from events.models import Event, EventState, Inbox
 from events.queries import ids_of, source_causes
 from profiles import queries
+from profiles.models import ProfilePropertyRule
 from profiles.queries import Person
 
 SPANS: Mapping[str, tuple[str, timedelta]] = {
@@ -76,12 +77,12 @@ class Row:
     person: Person | None
 
 
-def read_filters(given: Mapping[str, str]) -> Filters:
+def read_filters(given: Mapping[str, str], rules: Sequence[ProfilePropertyRule]) -> Filters:
     """The filters of a query string; what means nothing is left out. Someone is named as in the search for people."""
     person = given.get("person", "").strip()
     people = None
     if person:
-        people = tuple(queries.search_ids(person, queries.rules_in_use()))
+        people = tuple(queries.search_ids(person, rules))
     span, state = given.get("span", ""), given.get("state", "")
     return Filters(
         type=given.get("type", "").strip(),
@@ -148,9 +149,9 @@ def has_payload(events: QuerySet[Event], *, key: str, value: str = "") -> QueryS
     return events.filter(asked)
 
 
-def show(events: Sequence[Event]) -> list[Row]:
+def show(events: Sequence[Event], rules: Sequence[ProfilePropertyRule]) -> list[Row]:
     """Events with who they are about and what produced them, with a few statements for all of them."""
-    people = name_people([event.profile_id for event in events if event.profile_id is not None])
+    people = name_people([event.profile_id for event in events if event.profile_id is not None], rules)
     sources = source_causes(events)
     named = causes.name_all(sources.values())
     return [
@@ -172,12 +173,13 @@ def word_of(event: Event) -> str:
     return "Found no person" if event.state == EventState.UNLINKED else "Rejected"
 
 
-def name_people(profile_ids: Sequence[UUID]) -> dict[UUID, Person]:
-    """Who these profiles are; those that are gone are absent."""
+def name_people(profile_ids: Sequence[UUID], rules: Sequence[ProfilePropertyRule] | None = None) -> dict[UUID, Person]:
+    """Who these profiles are; those that are gone are absent. `rules` in use are read when they are not given."""
     profiles = queries.by_ids(list(dict.fromkeys(profile_ids)))
     if not profiles:
         return {}
-    return {person.profile.pk: person for person in queries.name_people(profiles, queries.rules_in_use())}
+    known = queries.rules_in_use() if rules is None else rules
+    return {person.profile.pk: person for person in queries.name_people(profiles, known)}
 
 
 def recent_types() -> list[str]:

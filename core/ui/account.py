@@ -17,7 +17,7 @@ from core.accounts import people, project, sessions, two_factor
 from core.accounts.models import Role, User
 from core.accounts.permissions import role_required
 from core.ui.browsers import name_browser
-from core.ui.forms import ProductForm, actor_of, render_form, told
+from core.ui.forms import LongSelect, ProductForm, actor_of, render_form, told
 from core.ui.project_settings import list_zones
 from core.ui.wording import city_of, plural
 
@@ -29,6 +29,7 @@ class AccountForm(ProductForm):
     time_zone = forms.ChoiceField(
         label="Time zone",
         required=False,
+        widget=LongSelect,
         help_text="Times on the pages are shown in it. Schedules, groups and exports keep to the project’s.",
     )
     current_password = forms.CharField(

@@ -16,7 +16,7 @@ from core.accounts import project
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.accounts.project import ProjectSettings
-from core.ui.forms import ProductForm, actor_of, render_form, told
+from core.ui.forms import LongSelect, ProductForm, actor_of, render_form, told
 
 
 def list_zones(known: str = "") -> list[tuple[str, str]]:
@@ -42,11 +42,15 @@ class SettingsForm(ProductForm):
     time_zone = forms.ChoiceField(
         label="Time zone",
         choices=list_zones,
+        widget=LongSelect,
         help_text="Days begin here, for groups and schedules. Times are shown in it to whoever chose no other one in"
         " their account.",
     )
     phone_region = forms.ChoiceField(
-        label="Phone region", choices=_regions, help_text="For phone numbers that are written without a country."
+        label="Phone region",
+        choices=_regions,
+        widget=LongSelect,
+        help_text="For phone numbers that are written without a country.",
     )
     blocked_values = forms.CharField(
         label="Values that never identify anyone",
