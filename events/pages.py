@@ -20,7 +20,7 @@ from core.ui.causes import Cause
 from core.ui.search import Hit
 from core.ui.wording import relative
 from events.models import Event, EventState, Inbox
-from events.queries import ids_of, source_causes
+from events.queries import ids_of, newest_of, source_causes
 from profiles import queries
 from profiles.models import ProfilePropertyRule
 from profiles.queries import Person
@@ -117,18 +117,23 @@ def find(filters: Filters, *, before: UUID | None, limit: int) -> Found:
         found = found.filter(type=filters.type)
     if filters.state:
         found = found.filter(state=filters.state)
-    if filters.people is not None:
-        found = found.filter(profile_id__in=filters.people)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            answer = _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
+            answer = _find(found, filters, limit)
             cursor.execute("set local statement_timeout = default")
             return answer
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None
         raise
+
+
+def _find(found: QuerySet[Event], filters: Filters, limit: int) -> Found:
+    if filters.people is not None:
+        about = has_payload(found, key=filters.key, value=filters.value) if filters.key else found
+        return Found(newest_of(filters.people, about, limit=limit))
+    return _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
 
 
 def _look_into(found: QuerySet[Event], filters: Filters, limit: int) -> Found:
