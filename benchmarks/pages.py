@@ -33,6 +33,8 @@ MOST_P95_MS, MOST_QUERIES = 150, 15
 SHOWN = 10  # the slowest, and those with the most statements
 # What is no page of its own: whole files, and what a tool answers in its own time.
 LEFT_OUT = {
+    "erasures:person": "a file of all that is known of someone",
+    "erasures_api:person": "a file of all that is known of someone",
     "groups:download": "a file of everyone",
     "groups_api:members_csv": "a file of everyone",
     "runs:download_plan": "a file of everyone",
@@ -111,6 +113,7 @@ def searches(filled: Filled) -> Iterator[str]:
         for text in ("person1", "person12345@example.com", "nobody", "7", str(filled.guid)):
             yield f"{path}?{name}={text}"
     yield f"/profiles/?group={group}"
+    yield f"/profiles/?group={group}&q=person1"
     yield f"/profiles/?before={filled.guid}"
     yield "/profiles/?sort=newest"
     for query in (
