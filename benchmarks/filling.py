@@ -7,8 +7,6 @@ deliveries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +17,7 @@ from django.utils import timezone
 
 from apps_connectors import apps_store
 from apps_connectors.models import App
-from benchmarks.harness import app_options, connect_to, run_sql
+from benchmarks.harness import app_options, connect_to, indexes_afterwards, run_sql
 from core.accounts import keys
 from core.accounts.actors import SYSTEM
 from core.accounts.models import ApiKey, Role, User
@@ -86,7 +84,7 @@ def fill(profiles: int, *, source: str) -> Filled:
              for name, kind in _RULES}  # fmt: skip
     app = apps_store.create_app("postgres", "Warehouse", app_options(source), actor=SYSTEM)
     _fill_source(source)
-    with _indexes_afterwards():
+    with indexes_afterwards(_LARGE):
         _fill_profiles(profiles, rules)
         _fill_events(profiles, key)
         groups = _fill_groups(profiles)
@@ -101,21 +99,6 @@ def fill(profiles: int, *, source: str) -> Filled:
     ids = {"group_id": groups[0].pk, "rule_id": rules["locale"], "app_id": app.pk, "schedule_id": schedules[-1].pk,
            "run_id": run.pk, "subscription_id": subscription.pk, "person_id": user.pk, "key_id": key.pk}  # fmt: skip
     return Filled(user, guid, event_id, ids, busy, merged, plan)
-
-
-@contextmanager
-def _indexes_afterwards() -> Iterator[None]:
-    """The large tables get their indexes, but those of constraints, when all rows are there: far quicker."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select indexrelid::regclass::text, replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ')"
-            " from pg_index join pg_class c on c.oid = indrelid where c.relname = any(%s) and not indisunique",
-            [list(_LARGE)],
-        )
-        indexes = cursor.fetchall()
-    _run("set synchronous_commit = off", *(f"drop index {name}" for name, _ in indexes))
-    yield
-    _run("set maintenance_work_mem = '1GB'", *(made for _, made in indexes))
 
 
 def _fill_source(name: str) -> None:
