@@ -35,7 +35,7 @@ LOOKS: Mapping[str, str] = {EventState.PROCESSED: "ok", EventState.UNLINKED: "wa
 _PATIENCE = "3s"  # a rare type among millions of events is not worth waiting for longer
 _RECENT = 1000  # events among which types are looked for, to offer them
 _MOST_TYPES = 30
-LOOKED_AT = 200_000  # events whose payloads are looked into at once
+LOOKED_AT = 100_000  # events whose payloads are looked into at once
 
 
 class TooSlow(Exception):
