@@ -120,9 +120,7 @@ def find(filters: Filters, *, before: UUID | None, limit: int) -> Found:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            answer = _find(found, filters, limit)
-            cursor.execute("set local statement_timeout = default")
-            return answer
+            return _find(found, filters, limit)
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None

@@ -32,6 +32,7 @@ from profiles.queries import FEW, about_everyone
 LIMIT_MS = 5_000
 SAMPLE = 10
 _SAMPLED = 4_000
+_SAMPLED_FOR_EVENTS = 1_000  # what each of them did is looked up in every week that is kept
 _CANCELED = "57014"  # PostgreSQL's code for a statement that ran into its time limit, or that was cancelled
 _DRAFT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 # What reads events or members keeps a table of people in memory, whichever way the planner takes.
@@ -199,10 +200,11 @@ def _prepare(cursor: Any) -> datetime:
 
 def _look_at_some(cursor: Any, node: Node, everyone: int, *, now: datetime) -> _Sample:
     """A sample of whole pages of the table, and which of these people match."""
-    share = min(100.0, 100.0 * _SAMPLED / max(1, everyone))
+    wanted = _SAMPLED_FOR_EVENTS if node.event_types else _SAMPLED
+    share = min(100.0, 100.0 * wanted / max(1, everyone))
     cursor.execute(
         "select guid::text from profile tablesample system (%s) where merged_into is null limit %s",
-        [share, 2 * _SAMPLED],
+        [share, 2 * wanted],
     )
     guids = "{" + ",".join(row[0] for row in cursor.fetchall()) + "}"
     compiled = compile_tree(node, project.current().time_zone, scope=Scope.BATCH)

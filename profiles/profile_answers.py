@@ -66,7 +66,7 @@ def show_profiles(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
     return [show_profile(profile) for profile in profiles]
 
 
-def listed(profiles: QuerySet[Profile]) -> QuerySet[Profile, dict[str, Any]]:
+def listed(profiles: QuerySet[Profile]) -> QuerySet[Any, Any]:
     """What `show_listed` needs of profiles; the properties as the text they are, since a list only passes them on."""
     text = Cast("properties", TextField())
     return profiles.annotate(text=text).values("guid", "text", "created_at", "updated_at", "hydrated_at", "merged_into")
