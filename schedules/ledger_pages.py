@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from core.ui.counting import Count, Question, count
 from profiles import queries
@@ -16,14 +18,12 @@ from schedules.models import ExportRecord, RecordState, Schedule
 MOST_FOUND = 1_000  # people whom a search looks up in the ledger; whoever has more writes more letters
 
 # What people choose from: the word, and the rows behind it. What goes beyond the state is what an index holds.
+_OWED = Q(state__in=[RecordState.OWED, RecordState.SENT, RecordState.PLANNED], next_at__isnull=False)
 _REJECTED = Q(state=RecordState.REJECTED, next_at__isnull=True) & ~Q(error="")
-FILTERS: dict[str, tuple[str, Q]] = {
-    "held": ("Up to date", Q(state=RecordState.HELD)),
-    "owed": (
-        "Still owed",
-        Q(state__in=[RecordState.OWED, RecordState.SENT, RecordState.PLANNED], next_at__isnull=False),
-    ),
-    "rejected": ("Rejected", _REJECTED),
+FILTERS: dict[str, tuple[str | Promise, Q]] = {
+    "held": (gettext_lazy("Up to date"), Q(state=RecordState.HELD)),
+    "owed": (gettext_lazy("Still owed"), _OWED),
+    "rejected": (gettext_lazy("Rejected"), _REJECTED),
 }
 _PARTS = {
     "held": "count(*) filter (where state = 'held')",
