@@ -25,8 +25,9 @@ from benchmarks.harness import Report, connect_to, largest_worker_mb, other_data
 from benchmarks.pipeline import finish_run
 from core.accounts.actors import SYSTEM
 from groups.models import Group
-from schedules import again, ledger, runs, schedules_store
+from schedules import again, runs, schedules_store
 from schedules.again import Selection
+from schedules.ledger import owing
 from schedules.models import Run, Schedule
 from schedules.schedules_store import ScheduleData
 
@@ -60,7 +61,7 @@ def run(profiles: int) -> Report:
             "beside_seconds": [round(each, 2) for each in beside],
             "share_of_speed": round(quick / seconds, 3),
             "most_calls_to_a_bad_one": watch.most,
-            "sent_to_the_slow_one": ledger.count_held(bad[0].pk),
+            "sent_to_the_slow_one": owing.count_held(bad[0].pk),
         }
         share = quick / seconds
         report.check(share >= _LEAST_SHARE, f"{share:.1%} of the speed alone, wanted {_LEAST_SHARE:.0%}")

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import orjson
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 from psycopg2 import errorcodes
 
 from core.lib import uuid7
@@ -27,22 +27,26 @@ from events.arriving import Arriving, Unreadable, read_item
 from events.envelope import event_key
 from profiles import ruleset, suppression
 from profiles.naming import identities_in
+from profiles.ruleset import RuleSet
 
 _ATTEMPTS = 3
 _RETRIED = (errorcodes.DEADLOCK_DETECTED, errorcodes.SERIALIZATION_FAILURE)
 
-# One statement for the whole batch; the payloads stay the texts they were serialized to.
+# One statement takes the keys, in their order, and stores the rows whose keys were won. The payloads stay the texts
+# that they were serialized to.
 _STORE = """
-insert into inbox (id, message_id, type, occurred_at, received_at, source_kind, source_id, payload, attempts, error)
-select id, message_id, type, coalesce(occurred_at, %(received)s), %(received)s, %(source_kind)s, %(source_id)s,
-       payload, 0, ''
-  from json_to_recordset(%(rows)s::json)
-    as r(id uuid, message_id text, type text, occurred_at timestamptz, payload json)
-"""
-
-_TAKE = """
-insert into event_key (key, event_id) select * from unnest(%s::uuid[], %s::uuid[])
-on conflict do nothing returning key, event_id
+with taken as (
+    insert into event_key (key, event_id) select * from unnest(%(keys)s::uuid[], %(ids)s::uuid[])
+    on conflict do nothing returning event_id
+), stored as (
+    insert into inbox (id, message_id, type, occurred_at, received_at, source_kind, source_id, payload, attempts, error)
+    select r.id, r.message_id, r.type, coalesce(r.occurred_at, %(received)s), %(received)s, %(source_kind)s,
+           %(source_id)s, r.payload, 0, ''
+      from json_to_recordset(%(rows)s::json)
+        as r(id uuid, message_id text, type text, occurred_at timestamptz, payload json)
+      join taken on taken.event_id = r.id
+)
+select event_id from taken
 """
 
 
@@ -117,9 +121,11 @@ def accept(
         Fate(FateKind.REJECTED, reason=refused[index]) if index in refused else _read(item, max_bytes=limit)
         for index, item in enumerate(items)
     ]
-    _refuse_erased(items, read, keeps_rejected=keeps_rejected)
+    rules, received = ruleset.load_with_time()
+    _refuse_erased(items, read, rules, keeps_rejected=keeps_rejected)
     good = {index: item for index, item in enumerate(read) if isinstance(item, Arriving)}
-    settled = _store_with_retries(good, source_kind=source_kind, source_id=source_id) if good else {}
+    beside = {"received": received, "source_kind": source_kind, "source_id": source_id}
+    settled = _store(good, beside) if good else {}
     fates = [item if isinstance(item, Fate) else settled[index] for index, item in enumerate(read)]
     if keeps_rejected:
         kept = [
@@ -132,9 +138,8 @@ def accept(
     return fates
 
 
-def _refuse_erased(items: Sequence[Any], read: list[Arriving | Fate], *, keeps_rejected: bool) -> None:
-    """Give the items that name someone who was erased that fate: two look-ups, none while nobody ever was."""
-    rules = ruleset.load()
+def _refuse_erased(items: Sequence[Any], read: list[Arriving | Fate], rules: RuleSet, *, keeps_rejected: bool) -> None:
+    """Give the items that name someone who was erased that fate: one look-up, none while nobody ever was."""
     if rules.suppression_key is None:
         return
     named = {}
@@ -176,72 +181,64 @@ def _read(item: Any, *, max_bytes: int) -> Arriving | Fate:
         return Fate(FateKind.REJECTED, reason=str(error))
 
 
-def _store_with_retries(good: dict[int, Arriving], *, source_kind: str, source_id: int) -> dict[int, Fate]:
+def _store(good: dict[int, Arriving], beside: Mapping[str, Any]) -> dict[int, Fate]:
+    """Ids by the database's clock; then keys and rows by one statement, which is a transaction of its own."""
+    ids = dict(zip(good, uuid7.make_many(beside["received"], len(good)), strict=True))
+    messages = {index: item.message_id or str(ids[index]) for index, item in good.items()}
+    sender = (beside["source_kind"], beside["source_id"])
+    keys = {index: event_key(*sender, message) for index, message in messages.items()}
+    first = {key: index for index, key in reversed(keys.items())}
+    rows = {
+        key: {
+            "id": ids[index],
+            "message_id": messages[index],
+            "type": good[index].type,
+            "occurred_at": good[index].occurred_at,
+            "payload": orjson.Fragment(good[index].payload),
+        }
+        for key, index in first.items()
+    }
+    owners = _take_with_retries(rows, beside)
+    won = {index for key, index in first.items() if owners[key] == ids[index]}
+    if won:
+        wake("inbox")
+    return {
+        index: Fate(FateKind.ACCEPTED if index in won else FateKind.DUPLICATE, owners[key], messages[index])
+        for index, key in keys.items()
+    }
+
+
+def _take_with_retries(rows: Mapping[UUID, Mapping[str, Any]], beside: Mapping[str, Any]) -> dict[UUID, UUID]:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return _store(good, source_kind=source_kind, source_id=source_id)
+            return _take(rows, beside)
         except OperationalError as error:
             if attempt == _ATTEMPTS or getattr(error.__cause__, "pgcode", None) not in _RETRIED:
                 raise
     raise AssertionError
 
 
-def _store(good: dict[int, Arriving], *, source_kind: str, source_id: int) -> dict[int, Fate]:
-    """One transaction: ids by the database's clock, keys in their order, then the rows whose keys were won."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("select clock_timestamp()")
-        received = cursor.fetchone()[0]
-        ids = dict(zip(good, uuid7.make_many(received, len(good)), strict=True))
-        messages = {index: item.message_id or str(ids[index]) for index, item in good.items()}
-        keys = {index: event_key(source_kind, source_id, message) for index, message in messages.items()}
-        first: dict[UUID, UUID] = {}
-        for index, key in keys.items():
-            first.setdefault(key, ids[index])
-        owners = _take_keys(cursor, first)
-        won = [index for index, key in keys.items() if owners[key] == ids[index]]
-        rows = [
-            {
-                "id": ids[index],
-                "message_id": messages[index],
-                "type": good[index].type,
-                "occurred_at": good[index].occurred_at,
-                "payload": orjson.Fragment(good[index].payload),
-            }
-            for index in won
-        ]
-        if rows:
-            cursor.execute(
-                _STORE,
-                {
-                    "rows": orjson.dumps(rows).decode(),
-                    "received": received,
-                    "source_kind": source_kind,
-                    "source_id": source_id,
-                },
-            )
-            wake("inbox")
-    winners = set(won)
-    return {
-        index: Fate(FateKind.ACCEPTED if index in winners else FateKind.DUPLICATE, owners[keys[index]], messages[index])
-        for index in good
-    }
-
-
-def _take_keys(cursor: Any, wanted: dict[UUID, UUID]) -> dict[UUID, UUID]:
-    """Take each key for its event unless it is taken; the event that holds it now, by key.
+def _take(rows: Mapping[UUID, Mapping[str, Any]], beside: Mapping[str, Any]) -> dict[UUID, UUID]:
+    """Store each row unless its key is taken; the event that holds each key now.
 
     Keys go in sorted, so that requests with the same messages wait for each other instead of deadlocking. A key that
     was forgotten between the two statements is asked for again.
     """
     owners: dict[UUID, UUID] = {}
-    while left := sorted(wanted.keys() - owners.keys(), key=attrgetter("bytes")):
-        cursor.execute(_TAKE, [_as_array(left), _as_array([wanted[key] for key in left])])
-        if cursor.rowcount == len(left):
-            owners.update((key, wanted[key]) for key in left)
-            break
-        owners.update(cursor.fetchall())
-        cursor.execute("select key, event_id from event_key where key = any(%s::uuid[])", [_as_array(left)])
-        owners.update(cursor.fetchall())
+    while left := sorted(rows.keys() - owners.keys(), key=attrgetter("bytes")):
+        wanted = {key: rows[key]["id"] for key in left}
+        given = {
+            **beside,
+            "keys": _as_array(left),
+            "ids": _as_array(list(wanted.values())),
+            "rows": orjson.dumps([rows[key] for key in left]).decode(),
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_STORE, given)
+            if cursor.rowcount == len(left):
+                return owners | wanted
+            cursor.execute("select key, event_id from event_key where key = any(%s::uuid[])", [_as_array(left)])
+            owners.update(cursor.fetchall())
     return owners
 
 

@@ -79,7 +79,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "core.ui.middleware.ContentSecurityPolicy",
     "django_htmx.middleware.HtmxMiddleware",
     "core.ui.middleware.SessionUse",
     "core.ui.middleware.SecondFactorFirst",

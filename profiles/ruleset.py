@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -125,9 +126,13 @@ class _Cache:
 _cache = _Cache()
 
 
+# Written out, since every batch and every call at a door asks this.
+_NOW = "select clock_timestamp(), coalesce((select version from rule_set_version where id = 1), 0)"
+
+
 def current_version() -> int:
     """Which state of the rules the database has now; 0 before the first rule."""
-    return RuleSetVersion.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+    return _ask_now()[1]
 
 
 def forget() -> None:
@@ -137,11 +142,24 @@ def forget() -> None:
 
 def load() -> RuleSet:
     """The rules as they are now; costs one small query while nothing changed."""
-    wanted = (current_version(), project.current().phone_region)
+    return load_with_time()[0]
+
+
+def load_with_time() -> tuple[RuleSet, datetime]:
+    """The same, and what the database's clock says: for whoever needs both, by one query."""
+    now, version = _ask_now()
+    wanted = (version, project.current().phone_region)
     found = _cache.found
     if found is None or found[0] != wanted:
         found = _cache.found = wanted, _read(version=wanted[0], region=wanted[1])
-    return found[1]
+    return found[1], now
+
+
+def _ask_now() -> tuple[datetime, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW)
+        now, version = cursor.fetchone()
+    return now, int(version)
 
 
 def hold(version: int) -> bool:

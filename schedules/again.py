@@ -18,7 +18,8 @@ from django.utils.translation import gettext
 
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, Refused
-from schedules import ledger, runs
+from schedules import runs
+from schedules.ledger import owing
 from schedules.models import Direction, Run
 
 AGAIN = "again"  # an option of a run
@@ -86,7 +87,7 @@ def owe(run: Run, *, after: str | None) -> tuple[str, bool]:
     """Owe the next of them, behind `after`; the last of these, and whether there may be more."""
     which, given = _which(run.options[AGAIN])
     behind = UUID(after) if after else UUID(int=0)
-    last, many = ledger.send_again(run.schedule_id, which, given, after=behind, limit=_AT_ONCE)
+    last, many = owing.send_again(run.schedule_id, which, given, after=behind, limit=_AT_ONCE)
     return str(last), many == _AT_ONCE
 
 

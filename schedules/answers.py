@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from plugins.contracts import Outcome, OutcomeKind
 from schedules import runs
-from schedules.ledger import OwedRow
+from schedules.ledger.rows import OwedRow
 from schedules.runs import FoundError
 
 _KINDS = ("created", "updated", "removed")
@@ -51,7 +51,7 @@ class Answers:
     def errors(self) -> list[FoundError]:
         """For the run's list of errors."""
         return runs.group_errors(
-            (outcome.reason or outcome.kind.value, {"profile": str(row.profile), "key": _key_of(row)})
+            (outcome.reason or outcome.kind.value, {"profile": row.profile, "key": _key_of(row)})
             for row, outcome in zip(self.rows, self.outcomes, strict=True)
             if outcome.kind is not OutcomeKind.ACCEPTED
         )

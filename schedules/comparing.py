@@ -1,7 +1,7 @@
 """What an export owes each candidate: what the schedule wants now against what the ledger says the destination holds.
 
 Reads, and fills temporary tables: `export_wanted`, then `export_taken` (what stands at the destination under a key
-that passes from one profile to another) and at last `export_decision`. `schedules/ledger.py` acts on them.
+that passes from one profile to another) and at last `export_decision`. `schedules/ledger/owing.py` acts on them.
 
 The actions of a decision:
 
@@ -147,7 +147,7 @@ _DECIDE = """
 def find_wanted(plan: ExportPlan) -> bool:
     """Compute what is wanted for the candidates and everyone involved with them, and what changes hands for that.
 
-    Returns whether anything does: then `ledger.hand_over` comes before `decide`.
+    Returns whether anything does: then `owing.hand_over` comes before `decide`.
     """
     given = {"schedule": plan.schedule_id}
     payloads.compute_wanted(plan)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import ceil
 
 from core.accounts import project
-from schedules import ledger
-from schedules.ledger import Owed
+from schedules.ledger import owing
+from schedules.ledger.owing import Owed
 from schedules.models import Schedule
 
 NEVER_ASKS = 1.0
@@ -23,7 +23,7 @@ def find_objection(schedule: Schedule, owed: Owed) -> str:
     if share >= NEVER_ASKS or touched < project.current().guard_minimum:
         return ""
     enough = ceil(touched / share) if share else None  # as many make the share too small, however many more there are
-    if (held := ledger.count_held(schedule.pk, at_most=enough)) * share >= touched or not held:
+    if (held := owing.count_held(schedule.pk, at_most=enough)) * share >= touched or not held:
         return ""
     parts = [(owed.removed, "removed"), (owed.changed, "changed")]
     would = " and ".join(f"{_percent(count / held)} would be {word}" for count, word in parts if count)

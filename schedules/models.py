@@ -1,7 +1,7 @@
 """Schedules in both directions, their Runs, and the ledger of what each destination holds.
 
 `Schedule`, `ScheduleField`, `ScheduleGroup` are written by `schedules/schedules_store.py`; `Run` and `RunError` by
-`schedules/runs.py`; `ExportRecord` by `schedules/ledger.py`, `SentLog` by `schedules/sent_log.py`, `ExportCursor` by
+`schedules/runs.py`; `ExportRecord` by `schedules/ledger/`, `SentLog` by `schedules/sent_log.py`, `ExportCursor` by
 `schedules/cursor.py`. The models of outbound events are in `schedules/outbound/models.py`, those of erasing a person
 in `schedules/erasing/models.py`.
 """

@@ -41,7 +41,7 @@ def tell(run: Run) -> None:
 
     Who stopped it themselves knows.
     """
-    if run.state != RunState.STOPPED or run.error:
+    if notices.is_read(run.trigger) and (run.state != RunState.STOPPED or run.error):
         notices.tell(run.trigger, subject_of(run.pk), _say(run))
 
 

@@ -122,7 +122,8 @@ _TEMPORARY = {
 
 KEYED_PLANS = (
     "set local enable_hashjoin = off; set local enable_mergejoin = off;"
-    " set local enable_seqscan = off; set local enable_material = off; set local enable_bitmapscan = off"
+    " set local enable_seqscan = off; set local enable_material = off; set local enable_memoize = off;"
+    " set local enable_bitmapscan = off"
 )
 
 

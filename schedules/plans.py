@@ -23,9 +23,10 @@ from core.lib.json import loads
 from core.ui.csv_lines import make_line
 from core.work.leases import Lease
 from plugins.csv.destination import write_cell
-from schedules import ledger, runs, schedules_store
+from schedules import runs, schedules_store
 from schedules.differences import Difference, find_differences
-from schedules.ledger import Owed
+from schedules.ledger import owing
+from schedules.ledger.owing import Owed
 from schedules.models import Direction, Run, RunState, SentKind
 from schedules.runs import UNFINISHED
 
@@ -64,7 +65,7 @@ def finish(lease: Lease, run: Run, owed: Owed, *, objection: str = "") -> None:
         "plan_created": owed.created,
         "plan_updated": owed.updated,
         "plan_removed": owed.removed,
-        _HELD: ledger.count_held(run.schedule_id),
+        _HELD: owing.count_held(run.schedule_id),
     }
     runs.set_counters(run.pk, counters)
     runs.finish(lease, state=RunState.STOPPED if objection else RunState.COMPLETE, error=objection)

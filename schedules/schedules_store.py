@@ -22,7 +22,8 @@ from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.work import leases
 from profiles.models import ProfilePropertyRule, RuleState
-from schedules import checking, ledger, timing
+from schedules import checking, timing
+from schedules.ledger import removals
 from schedules.models import Direction, Mode, Run, RunState, Schedule, ScheduleField, ScheduleGroup
 
 
@@ -146,7 +147,7 @@ def delete_schedule(schedule_id: int, *, actor: Actor) -> None:
         work_ids = list(Run.objects.filter(schedule=schedule).values_list("work_id", flat=True))
         schedule.delete()
         leases.forget(work_ids)
-        ledger.forget(schedule_id)
+        removals.forget(schedule_id)
 
 
 def read_data(schedule: Schedule) -> ScheduleData:

@@ -20,7 +20,7 @@ from plugins.contracts import (
     Retry,
     Target,
 )
-from schedules.ledger import Held, OwedRow
+from schedules.ledger.rows import Held, OwedRow
 
 _SUSPICIOUS_AFTER = 2  # tries in vain after which a failing batch is searched for the row that spoils it
 _SEARCH_CALLS = 60  # calls that one such search may cost: enough to find two rows among a thousand
@@ -110,12 +110,12 @@ def _one_per_key(standing: Sequence[Held]) -> list[Held]:
 
 def _item(row: OwedRow, old: Held | None) -> ProfileExport:
     return ProfileExport(
-        profile=str(row.profile),
+        profile=row.profile,
         old=old.payload if old else None,
         new=row.owed.payload if row.owed else None,
         old_groups=old.groups if old else (),
         new_groups=row.owed.groups if row.owed else (),
-        id=str(row.change or ""),
+        id=row.change or "",
     )
 
 

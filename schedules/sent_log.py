@@ -1,7 +1,7 @@
 """What exports sent, when, and what was answered: a log for people who ask. The only writer of `SentLog`.
 
-`schedules/ledger.py` appends to it in the transaction that records the answers, from what the ledger held just before.
-Its weeks are dropped when the retention of logs is over.
+`schedules/ledger/attempts.py` appends to it in the transaction that records the answers, from what the ledger held
+just before. Its weeks are dropped when the retention of logs is over.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from django.db.models import QuerySet
 from psycopg2.extras import execute_values
 
 from plugins.contracts import ACCEPTED, Outcome
+from schedules.ledger.rows import write_ids
 from schedules.models import SentLog
 
 _TEXT_LENGTH = 1000
 
+# By the profile alone: see `schedules/ledger/attempts.py`.
 _APPEND = """
     insert into sent_log (schedule_id, run_id, profile_id, kind, key, outcome, before, after, groups_before,
                           groups_after, text)
@@ -28,7 +30,9 @@ _APPEND = """
            coalesce(r.owed_key, r.key, r.may_hold #>> '{{0,key}}', ''), {outcome}, r.payload, r.owed_payload,
            r.group_names, r.owed_group_names, {text}
       from {people}
-      join export_record r on r.schedule_id = %(schedule)s and r.profile_id = v.id and r.attempt_id = %(attempt)s
+     cross join lateral (
+           select * from export_record where profile_id = v.id and schedule_id + 0 = %(schedule)s offset 0) r
+     where r.attempt_id = %(attempt)s
 """
 _PLAINLY_ACCEPTED = _APPEND.format(outcome="'accepted'", text="''", people="unnest(%(ids)s::uuid[]) v(id)")
 _ANSWERED = _APPEND.format(
@@ -38,14 +42,14 @@ _ANSWERED = _APPEND.format(
 )
 
 
-def append(schedule_id: int, *, attempt_id: UUID, outcomes: Sequence[tuple[UUID, Outcome]]) -> None:
-    """Log what one attempt sent and what became of it, before the ledger changes."""
+def append(schedule_id: int, *, attempt_id: UUID, outcomes: Sequence[tuple[str, Outcome]]) -> None:
+    """Log what one attempt sent and what became of it, before the ledger changes; the caller has set keyed plans."""
     given: dict[str, Any] = {"schedule": schedule_id, "attempt": attempt_id}
     plain = [profile for profile, outcome in outcomes if outcome == ACCEPTED]
-    told = [(str(profile), outcome.kind.value, _say(outcome)) for profile, outcome in outcomes if outcome != ACCEPTED]
+    told = [(profile, outcome.kind.value, _say(outcome)) for profile, outcome in outcomes if outcome != ACCEPTED]
     with connection.cursor() as cursor:
         if plain:
-            cursor.execute(_PLAINLY_ACCEPTED, {**given, "ids": plain})
+            cursor.execute(_PLAINLY_ACCEPTED, {**given, "ids": write_ids(plain)})
         if told:
             statement = cursor.mogrify(_ANSWERED, given).decode()
             execute_values(cursor.cursor, statement, told, page_size=len(told))

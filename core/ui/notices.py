@@ -32,6 +32,11 @@ class News:
     text: str = ""
 
 
+def is_read(cause: str) -> bool:
+    """Whether there is anybody who would read what this caused."""
+    return cause.startswith(_PERSON)
+
+
 def tell(cause: str, subject: str, news: News) -> None:
     """Tell whoever `cause` names (such as "person:3"; nobody when it is no person), in the caller's transaction."""
     if (person_id := _find_person(cause)) is not None:
@@ -101,7 +106,7 @@ def _told(person_id: int | None) -> QuerySet[Notice]:
 
 def _find_person(cause: str) -> int | None:
     """Who is named, if they can still sign in."""
-    if not cause.startswith(_PERSON):
+    if not is_read(cause):
         return None
     person_id = int(cause.removeprefix(_PERSON))
     return person_id if User.objects.filter(pk=person_id, is_active=True).exists() else None

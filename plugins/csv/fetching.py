@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from core.lib.pauses import read_retry_after
 from plugins.contracts import Halt, Retry
 from plugins.webhook.calling import Line, Reply
 from plugins.webhook.receiver import Receiver, read_address
@@ -51,9 +52,8 @@ def _ask(
 def _judge(reply: Reply, address: Receiver) -> None:
     """Whether what came is a file."""
     if reply.status >= 500 or reply.status in _LATER:
-        after = reply.headers.get("retry-after", "")
-        seconds = float(after) if after.isascii() and after.isdigit() else None
-        raise Retry(f"{address.host} answered {reply.status} {reply.words}.", after=seconds)
+        after = read_retry_after(reply.headers.get("retry-after", ""))
+        raise Retry(f"{address.host} answered {reply.status} {reply.words}.", after=after)
     if reply.status != 200:
         raise Halt(
             f"{address.host} answered {reply.status} {reply.words}: look at the URL, and whether the file may be read"

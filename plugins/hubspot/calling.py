@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +23,7 @@ import urllib3
 from hubspot import HubSpot
 
 from core.lib.hosts import is_private
+from core.lib.pauses import read_retry_after
 from plugins.contracts import Halt, Reject, Retry
 
 CONNECT_SECONDS = 8.0
@@ -189,7 +188,7 @@ def _read_cause(error: urllib3.exceptions.HTTPError) -> Exception:
 
 
 def _read_error(status: int, headers: Mapping[str, str], document: Mapping[str, Any] | None) -> Exception:
-    after = _read_after(headers)
+    after = read_retry_after(headers.get("Retry-After", ""))
     if status == 401:
         return Halt(_WRONG_TOKEN)
     if status == 429:
@@ -231,15 +230,3 @@ def _explain_scopes(document: Mapping[str, Any]) -> str:
         named = " or ".join(dict.fromkeys(scopes))
         return f"The access token lacks a scope: give the private app at HubSpot {named}."
     return f"HubSpot does not allow this: {str(document.get('message') or 'status 403')[:300].rstrip('.')}."
-
-
-def _read_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of Retry-After, given as such or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text) if text.isdecimal() else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), 86_400.0)

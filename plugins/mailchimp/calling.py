@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
@@ -27,6 +25,7 @@ from mailchimp_marketing.api_client import ApiClientError
 from requests.adapters import HTTPAdapter
 
 from core.lib.hosts import is_private
+from core.lib.pauses import read_retry_after
 from plugins.contracts import Halt, Reject, Retry
 from plugins.lanes import Down
 
@@ -183,7 +182,8 @@ def _read_cause(cause: object) -> Exception:
 
 
 def _read_error(response: requests.Response) -> Exception:
-    status, after, document = response.status_code, _read_after(response), _read_document(response)
+    status, document = response.status_code, _read_document(response)
+    after = read_retry_after(response.headers.get("Retry-After", ""))
     if status == 401:
         return Halt(_WRONG_KEY)
     if status in (408, 429, 503) or (status == 403 and document is None):
@@ -204,15 +204,3 @@ def _read_document(response: requests.Response) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     return document if isinstance(document, dict) else None
-
-
-def _read_after(response: requests.Response) -> float | None:
-    """Seconds of Retry-After, given as such or as a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text) if text.isdecimal() else (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), 86_400.0)

@@ -36,15 +36,14 @@ class MysqlDestination(MysqlSource, SqlExports):
         as_json = self.json_columns(str(target_options["table"])) if found else ()
         return [replace(field, type="json") if field.key in as_json else field for field in found]
 
-    def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        names = [self.quote(column) for column in columns]
+    def write_rows(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> None:
+        names = [self.quote(field) for field in target.fields]
         key = self.quote(target.key_field)
         sets = ", ".join(f"{name} = values({name})" for name in names if name != key) or f"{key} = {key}"
-        places = ", ".join(["%s"] * len(columns))
+        places = ", ".join(["%s"] * len(names))
         table = self.quote_table(target.options["table"])
         sql = f"insert into {table} ({', '.join(names)}) values ({places}) on duplicate key update {sets}"
-        if rows:
-            self.execute(sql, many=[tuple(row) for row in rows]).close()
+        self.execute(sql, many=self.to_rows(target, payloads)).close()
 
     def insert_groups(self, target: Target, pairs: Sequence[tuple[Any, str]]) -> None:
         table = self.quote_table(target.options["groups_table"])

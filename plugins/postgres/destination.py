@@ -1,21 +1,16 @@
-"""PostgreSQL as a destination: rows go by COPY into a staging table of the connection, and from there in one upsert."""
+"""PostgreSQL as a destination: a batch goes as one JSON text, which the server reads by the table's own types."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import psycopg2
-
+from core.lib.json import NotStorable, dumps
 from plugins.contracts import Target
 from plugins.postgres.source import PostgresSource
+from plugins.sql.errors import RefusalKind, Refused
 from plugins.sql.exporting import SqlExports
 from plugins.sql.tables import GROUP_COLUMN
-
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_STAGING = "pg_temp.grouparoo_staging"
 
 
 class PostgresDestination(PostgresSource, SqlExports):
@@ -33,22 +28,20 @@ class PostgresDestination(PostgresSource, SqlExports):
 
     reads_json = True
 
-    def to_column(self, value: Any, type_: str) -> Any:
-        if type_ == "json" and value is not None:
-            return json.dumps(value, ensure_ascii=False)
-        return value  # `_copy_text` makes the text of every kind of value; PostgreSQL reads ISO 8601
-
-    def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def write_rows(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> None:
         table = self.quote_table(target.options["table"])
-        names = ", ".join(self.quote(column) for column in columns)
-        staging = "create temp table grouparoo_staging on commit drop as"
-        self.execute(f"{staging} select {names} from {table} with no data").close()
-        self._copy(f"copy {_STAGING} from stdin", rows)
-        key = self.quote(target.key_field)
-        sets = ", ".join(f"{name} = excluded.{name}" for name in map(self.quote, columns) if name != key)
+        columns = list(map(self.quote, target.fields))
+        names, key = ", ".join(columns), self.quote(target.key_field)
+        sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
         action = f"update set {sets}" if sets else "nothing"
+        try:
+            text = dumps(payloads)
+        except NotStorable as error:
+            raise Refused(f"A value {error}.", kind=RefusalKind.DATA) from None
         self.execute(
-            f"insert into {table} ({names}) select {names} from {_STAGING} on conflict ({key}) do {action}"
+            f"insert into {table} ({names}) select {names} from jsonb_populate_recordset(null::{table}, %s)"
+            f" on conflict ({key}) do {action}",
+            (text,),
         ).close()
 
     def insert_groups(self, target: Target, pairs: Sequence[tuple[Any, str]]) -> None:
@@ -61,26 +54,3 @@ class PostgresDestination(PostgresSource, SqlExports):
             " on conflict do nothing",
             (keys, [name for _, name in pairs]),
         ).close()
-
-    def _copy(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        text = "".join(["\t".join(map(_copy_text, row)) + "\n" for row in rows])
-        cursor = self.connection.cursor()
-        try:
-            cursor.copy_expert(sql, io.StringIO(text))
-        except (psycopg2.Error, OSError) as error:
-            raise self.explain(error, connecting=False) from None
-        finally:
-            cursor.close()
-
-
-def _copy_text(value: Any) -> str:
-    """One value in COPY's text format."""
-    if value is None:
-        return "\\N"
-    if isinstance(value, str):
-        return value.translate(_ESCAPES)
-    if isinstance(value, bool):
-        return "t" if value else "f"
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False).translate(_ESCAPES)
-    return str(value)

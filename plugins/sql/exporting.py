@@ -79,8 +79,8 @@ class SqlExports(SqlTables, SqlRetrieves, ExportsProfiles, ReadsBack):
     # ------------------------------------------------------------ what a dialect must say
 
     @abstractmethod
-    def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert the rows (values from `to_column`), or update those whose key is there."""
+    def write_rows(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> None:
+        """Insert a row for each of these payloads, or update those whose key is there."""
 
     @abstractmethod
     def insert_groups(self, target: Target, pairs: Sequence[tuple[Any, str]]) -> None:
@@ -95,6 +95,11 @@ class SqlExports(SqlTables, SqlRetrieves, ExportsProfiles, ReadsBack):
         if type_ == "json":
             return json.dumps(value, ensure_ascii=False)
         return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+    def to_rows(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """The payloads' values as the driver takes them, in the order of the target's fields."""
+        fields = target.fields.items()
+        return [tuple([self.to_column(payload.get(field), type_) for field, type_ in fields]) for payload in payloads]
 
     # ------------------------------------------------------------ the capabilities
 
@@ -140,17 +145,11 @@ class SqlExports(SqlTables, SqlRetrieves, ExportsProfiles, ReadsBack):
             self._move(target, plan.moves)
         if plan.gone:
             self._delete(self._table(target), target, plan.gone)
-        columns = list(target.fields)
-        if plan.rows:
-            types = [target.fields[column] for column in columns]
-            rows = [
-                [self.to_column(payload.get(column), type_) for column, type_ in zip(columns, types, strict=True)]
-                for payload in plan.rows
-            ]
-            if target.mode is SyncMode.ENRICH:
-                self._update_rows(target, columns, rows)
-            else:
-                self.write_rows(target, columns, rows)
+        payloads = plan.rows
+        if payloads and target.mode is SyncMode.ENRICH:
+            payloads = self._find_known(target, payloads)
+        if payloads:
+            self.write_rows(target, payloads)
         if self._groups_table(target):
             self._write_groups(target, plan)
 
@@ -166,11 +165,12 @@ class SqlExports(SqlTables, SqlRetrieves, ExportsProfiles, ReadsBack):
                 many=pairs,
             ).close()
 
-    def _update_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Only what is there is updated."""
-        position = columns.index(target.key_field)
-        there = self._existing(target, [row[position] for row in rows])
-        self.write_rows(target, columns, [row for row in rows if _fold(row[position]) in there])
+    def _find_known(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Those of the payloads whose key is there."""
+        field, type_ = target.key_field, target.fields[target.key_field]
+        keys = [self.to_column(payload.get(field), type_) for payload in payloads]
+        there = self._existing(target, keys)
+        return [payload for key, payload in zip(keys, payloads, strict=True) if _fold(key) in there]
 
     def _write_groups(self, target: Target, plan: Plan) -> None:
         table = self._groups_table(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from plugins.contracts import Target
@@ -26,15 +26,15 @@ class SqliteDestination(SqliteSource, SqlExports):
         # Dates are text here anyway: the payload's own ISO 8601 keeps its time zone.
         return value if type_ == "date" and isinstance(value, str) else super().to_column(value, type_)
 
-    def write_rows(self, target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        names = [self.quote(column) for column in columns]
+    def write_rows(self, target: Target, payloads: Sequence[Mapping[str, Any]]) -> None:
+        names = [self.quote(field) for field in target.fields]
         key = self.quote(target.key_field)
         sets = ", ".join(f"{name} = excluded.{name}" for name in names if name != key)
         action = f"update set {sets}" if sets else "nothing"
         table = self.quote_table(target.options["table"])
-        places = ", ".join(["?"] * len(columns))
+        places = ", ".join(["?"] * len(names))
         sql = f"insert into {table} ({', '.join(names)}) values ({places}) on conflict ({key}) do {action}"
-        self.execute(sql, many=[tuple(row) for row in rows]).close()
+        self.execute(sql, many=self.to_rows(target, payloads)).close()
 
     def insert_groups(self, target: Target, pairs: Sequence[tuple[Any, str]]) -> None:
         table = self.quote_table(target.options["groups_table"])

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import mktime_tz, parsedate_tz
-
+from core.lib.pauses import read_retry_after
 from plugins.contracts import Outcome, OutcomeKind
 from plugins.webhook.calling import MOST_REPLY, Reply
 
-_LONGEST_PAUSE = 86_400.0  # seconds
 _SOON = 1.0  # seconds after which what was not sent at all may be tried
 NO_TIME = Outcome(OutcomeKind.RETRY, "Not sent yet: the receiver took its time with others.", after=_SOON)
 _NOT_NOW = frozenset({408, 425, 429})
@@ -63,15 +60,5 @@ def show(reply: Reply) -> str:
 
 
 def read_pause(reply: Reply) -> float | None:
-    """Seconds of `Retry-After`, which is a number or a date; None when there is none that can be read."""
-    text = reply.headers.get("retry-after", "").strip()
-    if text.isdecimal() and text.isascii():
-        seconds = float(text[:12])
-    elif date := parsedate_tz(text):
-        try:
-            seconds = mktime_tz(date) - time.time()
-        except (OverflowError, ValueError):
-            return None
-    else:
-        return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
+    """Seconds of `Retry-After`; None when there is none that can be read."""
+    return read_retry_after(reply.headers.get("retry-after", ""))

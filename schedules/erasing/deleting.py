@@ -15,8 +15,9 @@ from events import hooks, store
 from groups import locks, membership
 from profiles import hydration_retries, identity, merges, properties, rules, ruleset
 from profiles.models import Profile
-from schedules import ledger, runs, sent_log
+from schedules import runs, sent_log
 from schedules.erasing.erasures import find_mentions
+from schedules.ledger import removals
 from schedules.outbound import deliveries
 
 AT_ONCE = 2000  # rows of one table that are deleted in one transaction
@@ -44,7 +45,7 @@ LAYERS = (
     Layer("changes of values", _some(properties.forget_changes)),
     Layer("joining and leaving groups", _some(membership.forget_changes)),
     Layer("what exports sent", _some(sent_log.forget_people)),
-    Layer("what destinations hold", ledger.forget_people),
+    Layer("what destinations hold", removals.forget_people),
     Layer("waiting for Apps to answer", hydration_retries.forget),
     Layer("merges", merges.forget),
 )

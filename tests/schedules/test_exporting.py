@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -17,7 +19,9 @@ from core.accounts.actors import SYSTEM
 from core.work.models import Work
 from plugins.contracts import ACCEPTED, Halt, Outcome, OutcomeKind, ProfileExport, Reject, Retry
 from profiles.models import Profile
-from schedules import comparing, exporting, ledger, payloads, runs, schedules_store
+from schedules import comparing, exporting, payloads, runs, schedules_store
+from schedules.exporting import collecting
+from schedules.ledger import attempts, owing
 from schedules.models import ExportRecord, Run, RunError, RunState
 from tests.schedules.destinations import (
     Memory,
@@ -172,7 +176,7 @@ def test_a_restored_database_compares_everyone(world: World, monkeypatch: pytest
 
 
 def test_more_than_one_step_of_everything_arrives_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "COMPARED_AT_ONCE", 7)
+    monkeypatch.setattr(collecting, "COMPARED_AT_ONCE", 7)
     people = [{"email": f"p{number}@example.com", "first_name": str(number)} for number in range(50)]
     guids = world.people(*people)
     run = export(world.export())
@@ -197,14 +201,44 @@ def test_a_comparison_looks_at_each_profile_a_few_times_though_the_planner_knows
         payloads.add_everyone(plan, after=None, limit=2 * many)
         assert not comparing.find_wanted(plan)
         assert comparing.decide(plan).count("keep") == many
-        ledger.apply_decisions(schedule.pk, run_id=1)
+        owing.apply_decisions(schedule.pk, run_id=1)
         statement.execute(_READ)
         [(after,)] = statement.fetchall()
     assert many < after - before < 50 * many  # each with each would be 500
 
 
+def test_recording_answers_reads_the_rows_of_the_batch_though_the_planner_knows_nothing_of_a_young_ledger(
+    world: World,
+) -> None:
+    many, batch = 1000, 20
+    world.people(*[{"email": f"p{number}@example.com"} for number in range(many)])
+    schedule = world.export()
+    plan = payloads.load_plan(schedule)
+    with transaction.atomic():
+        payloads.prepare()
+        payloads.add_everyone(plan, after=None, limit=2 * many)
+        comparing.find_wanted(plan)
+        comparing.decide(plan)
+        owing.apply_decisions(schedule.pk, run_id=1)
+    attempt = uuid4()
+    with transaction.atomic():
+        rows = attempts.claim(schedule.pk, attempt_id=attempt, run_id=1, after=None, limit=batch)
+    answers = [(row, ACCEPTED) for row in rows[:-2]]
+    answers += [(rows[-2], Outcome(OutcomeKind.REJECT, "no")), (rows[-1], Outcome(OutcomeKind.RETRY, "later"))]
+    with transaction.atomic(), connection.cursor() as statement:
+        statement.execute(_READ_OF_LEDGER)
+        [(before,)] = statement.fetchall()
+        attempts.record(schedule.pk, attempt_id=attempt, answers=answers)
+        statement.execute(_READ_OF_LEDGER)
+        [(after,)] = statement.fetchall()
+    assert batch < after - before < 5 * batch
+    states = Counter(ExportRecord.objects.filter(schedule_id=schedule.pk).values_list("state", flat=True))
+    assert states == {"owed": many - batch + 1, "held": batch - 2, "rejected": 1}
+
+
 # How many rows this transaction has read by now, of all tables.
 _READ = "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_all_tables"
+_READ_OF_LEDGER = f"{_READ} where relname = 'export_record'"
 
 
 def test_a_profile_that_is_gone_is_removed_by_a_full_comparison(world: World) -> None:
