@@ -17,6 +17,7 @@ from django.db import connection
 from psycopg2 import sql
 
 from core.accounts import project
+from core.lib.copying import copy_rows
 from groups import locks
 from groups.compile import HAPPENED, Scope
 from groups.definitions import Definition, event_types, in_order
@@ -42,19 +43,16 @@ _DIFFER = sql.SQL("""
 """)
 _ANSWER = sql.SQL("case when p.merged_into is null and {tree} then {group} end")
 
-_MOVE = """
-with gone as (
-    delete from group_member m using unnest(%s::bigint[], %s::uuid[]) as left_(group_id, profile_id)
-     where m.group_id = left_.group_id and m.profile_id = left_.profile_id
-    returning m.group_id, m.profile_id
-), come as (
-    insert into group_member (group_id, profile_id, created_at)
-    select group_id, profile_id, %s from unnest(%s::bigint[], %s::uuid[]) as joined(group_id, profile_id)
-    on conflict do nothing
-    returning group_id, profile_id
-)
-insert into group_membership_change (group_id, profile_id, joined, cause)
-select group_id, profile_id, true, %s from come union all select group_id, profile_id, false, %s from gone
+_LEAVE = """
+delete from group_member m using unnest(%s::bigint[], %s::uuid[]) as left_(group_id, profile_id)
+ where m.group_id = left_.group_id and m.profile_id = left_.profile_id
+returning m.group_id, m.profile_id::text
+"""
+_JOIN = """
+insert into group_member (group_id, profile_id, created_at)
+select group_id, profile_id, %s from unnest(%s::bigint[], %s::uuid[]) as joined(group_id, profile_id)
+on conflict do nothing
+returning group_id, profile_id::text
 """
 
 # A statement of its own, since PostgreSQL shares the work of a SELECT among its workers, and that of a change not.
@@ -346,14 +344,17 @@ def _move_by_hand(
 
 
 def _move(*, joined: Sequence[tuple[int, str]], left: Sequence[tuple[int, str]], now: datetime, cause: str) -> int:
-    if not joined and not left:
-        return 0
-    left_groups, left_profiles = _columns(left)
-    joined_groups, joined_profiles = _columns(joined)
+    """Write moves and log those that were any, by COPY: the log has four indexes, and is filled page after page."""
+    moved: list[tuple[int, str, bool, str]] = []
     with connection.cursor() as cursor:
-        cursor.execute(_MOVE, [left_groups, left_profiles, now, joined_groups, joined_profiles, cause, cause])
-        moves: int = cursor.rowcount
-    return moves
+        if left:
+            cursor.execute(_LEAVE, _columns(left))
+            moved += [(group_id, profile_id, False, cause) for group_id, profile_id in cursor.fetchall()]
+        if joined:
+            cursor.execute(_JOIN, [now, *_columns(joined)])
+            moved += [(group_id, profile_id, True, cause) for group_id, profile_id in cursor.fetchall()]
+        copy_rows(cursor, "group_membership_change", ("group_id", "profile_id", "joined", "cause"), moved)
+    return len(moved)
 
 
 def _columns(pairs: Sequence[tuple[int, str]]) -> tuple[str, str]:

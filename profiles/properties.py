@@ -25,7 +25,7 @@ from profiles.types import Rejected
 _REJECTED_LENGTH = 200  # characters of a rejected text that are kept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class Fact:
     """One typed value of an event. `rejected` is [text, reason] when it did not fit; the value is then None."""
 
@@ -107,7 +107,7 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class _Change:
     """Someone who is written, with what the change log says: key -> [old, new]."""
 

@@ -115,6 +115,9 @@ class RuleSet:
         )
 
 
+_VERSION = "select version from rule_set_version where id = 1"
+
+
 @dataclass(slots=True)
 class _Cache:
     """The last snapshot of this process and what it was read for: replaced whole, as threads share it."""
@@ -127,7 +130,10 @@ _cache = _Cache()
 
 def current_version() -> int:
     """Which state of the rules the database has now; 0 before the first rule."""
-    return RuleSetVersion.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION)
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def forget() -> None:
@@ -146,9 +152,10 @@ def load() -> RuleSet:
 
 def hold(version: int) -> bool:
     """Inside a transaction: keep rules from changing until it ends; False when they are no longer of `version`."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [RULES_LOCK])
-    return current_version() == version
+    with connection.cursor() as cursor:  # each statement of one call has a snapshot of its own
+        cursor.execute(f"select pg_advisory_xact_lock_shared({RULES_LOCK}); {_VERSION}")
+        row = cursor.fetchone()
+    return (int(row[0]) if row else 0) == version
 
 
 def _read(*, version: int, region: str) -> RuleSet:
