@@ -82,7 +82,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "core.ui.middleware.SessionUse",
     "core.ui.middleware.SecondFactorFirst",
-    "core.ui.middleware.ViewersTimeZone",
+    "core.ui.middleware.ViewersFormats",
     "core.ui.middleware.NotFoundPages",
 ]
 

@@ -1,7 +1,7 @@
 """What every test may ask for: the embedded servers, other processes, MariaDB, Chromium.
 
-Servers run only when a test asks for them, and several runs of the suite at the same time share them. A part that
-only the system's packages have skips its tests with the command that mends it; with CI=true it fails them.
+Servers run only when a test asks for them. A part that only the system's packages have skips its tests with the
+command that mends it; with CI=true it fails them.
 """
 
 from __future__ import annotations
@@ -29,21 +29,10 @@ from tests.waiting import wait_until
 SLOW_TESTS_RUN = os.environ.get("FULL") == "1"
 
 
-# Tests that stop servers, start the product's processes or drive a browser want the machine for themselves. Those that
-# export want the server: a transaction open in any database holds the reading of the change logs back.
+# Tests that stop servers, start the product's processes or drive a browser want the machine for themselves.
 ALONE = (
     *("tests/core", "tests/demo", "tests/faults", "tests/grouparoo", "tests/sakila", "tests/ui/test_browser.py"),
-    *(
-        "tests/schedules/test_cursor.py",
-        "tests/schedules/test_export",
-        "tests/schedules/test_plan_pages.py",
-        "tests/schedules/erasing",
-        "tests/schedules/outbound",
-        "tests/story",
-    ),
-    *("tests/schedules/erasing", "tests/schedules/test_mailchimp_back.py", "tests/ui/test_erasing_browser.py"),
-    *("tests/plugins/hubspot/test_runs.py", "tests/plugins/customerio/test_product.py"),
-    "tests/operations/test_image.py",
+    *("tests/story", "tests/operations/test_image.py"),
 )
 
 

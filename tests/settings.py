@@ -12,14 +12,17 @@ from pathlib import Path
 from core.lib.servers.places import locate
 
 ROOT = Path(__file__).resolve().parent.parent
-TEST_VAR = Path(os.environ.get("GROUPAROO_TEST_VAR", str(ROOT / "var" / "test")))
+# Each worker of pytest-xdist has its own servers: a transaction open on a server holds the reading of change logs back.
+TEST_VAR = Path(os.environ.get("GROUPAROO_TEST_VAR") or ROOT / "var" / "test")
+TEST_VAR /= os.environ.get("PYTEST_XDIST_WORKER", "")
 # Processes that pytest starts inherit the addresses set below; this says that nobody gave them.
 SERVERS_ARE_GIVEN = bool(os.environ.get("DATABASE_URL")) and "GROUPAROO_TEST_SERVERS" not in os.environ
 if not SERVERS_ARE_GIVEN:
     os.environ["GROUPAROO_TEST_SERVERS"] = "embedded"
+    os.environ["DATABASE_URL"] = locate(TEST_VAR).database_url_of("postgres")
+    os.environ["REDIS_URL"] = locate(TEST_VAR).redis_url
 
 os.environ["GROUPAROO_VAR"] = str(TEST_VAR)
-os.environ.setdefault("DATABASE_URL", locate(TEST_VAR).database_url_of("postgres"))
 os.environ.setdefault("REDIS_URL", locate(TEST_VAR).redis_url)
 os.environ.setdefault("SECRET_KEY", "a key for tests alone, worth nothing anywhere else")
 os.environ.setdefault("GROUPAROO_SECRET_KEYS", "dGVzdHMgYWxvbmUsIHdvcnRoIG5vdGhpbmcgaGVyZSE=")

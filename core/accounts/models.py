@@ -25,6 +25,15 @@ class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
 
 
+class NumberFormat(models.TextChoices):
+    """How someone writes numbers."""
+
+    COMMA_POINT = "comma_point", "12,486.5"
+    POINT_COMMA = "point_comma", "12.486,5"
+    SPACE_COMMA = "space_comma", "12 486,5"
+    APOSTROPHE_POINT = "apostrophe_point", "12’486.5"
+
+
 class User(AbstractBaseUser):
     """A person who signs in. The email address is the login."""
 
@@ -33,6 +42,12 @@ class User(AbstractBaseUser):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.VIEWER)
     is_active = models.BooleanField(default=True)
     time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")  # "" is the project's
+    number_format = models.CharField(
+        max_length=20,
+        choices=NumberFormat.choices,
+        default=NumberFormat.COMMA_POINT,
+        db_default=NumberFormat.COMMA_POINT,
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     USERNAME_FIELD = "email"

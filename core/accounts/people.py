@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 
 from core.accounts import audit, sessions
 from core.accounts.actors import SYSTEM, Actor
-from core.accounts.models import Role, User
+from core.accounts.models import NumberFormat, Role, User
 from core.accounts.project import read_zone
 from core.lib.errors import InvalidInput, NotFound, Refused
 
@@ -83,6 +83,7 @@ def change_user(
     role: str | None = None,
     is_active: bool | None = None,
     time_zone: str | None = None,
+    number_format: str | None = None,
     password: str | None = None,
     actor: Actor,
 ) -> User:
@@ -97,6 +98,8 @@ def change_user(
             values["is_active"] = is_active
         if time_zone is not None:
             values["time_zone"] = _read_zone(time_zone)
+        if number_format is not None:
+            values["number_format"] = _read_number_format(number_format)
         if password is not None:
             set_password(user_id, password, actor=actor)
         return _change(user_id, values, actor=actor)
@@ -130,7 +133,9 @@ def _lock(user_id: int) -> User:
 
 
 def _seen(user: User) -> dict[str, Any]:
-    return {field: getattr(user, field) for field in ("email", "name", "role", "is_active", "time_zone")}
+    return {
+        field: getattr(user, field) for field in ("email", "name", "role", "is_active", "time_zone", "number_format")
+    }
 
 
 def read_email(text: str) -> str:
@@ -158,6 +163,13 @@ def _read_zone(name: str) -> str:
         return read_zone(name) if name else ""
     except ValueError as error:
         raise InvalidInput(str(error), {"time_zone": str(error)}) from None
+
+
+def _read_number_format(name: str) -> str:
+    if name not in NumberFormat.values:
+        message = f"There is no number format “{name}”. Choose one of: {', '.join(NumberFormat.values)}."
+        raise InvalidInput(message, {"number_format": message})
+    return name
 
 
 def _set_password(user: User, password: str) -> None:

@@ -1,4 +1,4 @@
-"""The page of one's own account: name, password, time zone, and where one is signed in."""
+"""The page of one's own account: name, password, time zone, number format, and where one is signed in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.accounts import people, project, sessions, two_factor
-from core.accounts.models import Role, User
+from core.accounts.models import NumberFormat, Role, User
 from core.accounts.permissions import role_required
 from core.ui.browsers import name_browser
 from core.ui.forms import ProductForm, actor_of, render_form, told
@@ -23,13 +23,19 @@ from core.ui.wording import city_of, plural
 
 
 class AccountForm(ProductForm):
-    """One's own name, time zone and password."""
+    """One's own name, password, and how times and numbers are shown."""
 
     name = forms.CharField(label="Name", max_length=200, required=False, help_text="As your team sees it.")
     time_zone = forms.ChoiceField(
         label="Time zone",
         required=False,
         help_text="Times on the pages are shown in it. Schedules, groups and exports keep to the project’s.",
+    )
+    number_format = forms.ChoiceField(
+        label="Numbers",
+        required=False,
+        choices=NumberFormat.choices,
+        help_text="How numbers are written on the pages. Exports and the API are not touched by it.",
     )
     current_password = forms.CharField(
         label="Current password",
@@ -48,7 +54,7 @@ class AccountForm(ProductForm):
     )
 
     def __init__(self, data: Any, *, user: User) -> None:
-        super().__init__(data, initial={"name": user.name, "time_zone": user.time_zone})
+        super().__init__(data, initial={name: getattr(user, name) for name in ("name", "time_zone", "number_format")})
         self.user = user
         here = f"The project’s: {city_of(project.current().time_zone.key)}"
         choices = [("", here), *list_zones(user.time_zone)]
@@ -68,12 +74,12 @@ class AccountForm(ProductForm):
 @require_http_methods(["GET", "POST"])
 @role_required(Role.VIEWER)
 def edit_account(request: HttpRequest) -> HttpResponse:
-    """One's own name, time zone and password; whether there is a second factor; where one is signed in."""
+    """One's own name, password, times and numbers; whether there is a second factor; where one is signed in."""
     user = get_object_or_404(User, pk=request.user.pk)
     form = AccountForm(request.POST or None, user=user)
     if request.method == "POST" and form.is_valid():
         given = {name: form.cleaned_data[name] for name in ("name", "time_zone")}
-        given["password"] = form.cleaned_data["password"] or None
+        given |= {name: form.cleaned_data[name] or None for name in ("number_format", "password")}
         with form.catching():
             changed = people.change_user(user.pk, **given, actor=actor_of(request))
             stay_signed_in(request, changed, given)

@@ -1,4 +1,4 @@
-"""What every page shares: the note of a session's use, the viewer's time zone, and a page for what is not there."""
+"""What every page shares: the note of a session's use, the viewer's formats, and a page for what is not there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from django.utils import timezone
 from django.views.defaults import page_not_found
 
 from core.accounts import project, sessions, two_factor
+from core.accounts.models import NumberFormat
 from core.lib.errors import NotFound
+from core.ui import number_formats
 from core.ui.attempts import find_address
 
 
@@ -49,8 +51,11 @@ class SecondFactorFirst:
         return redirect("two_factor:show") if two_factor.is_owed(request.session) else None
 
 
-class ViewersTimeZone:
-    """Activates for pages the time zone that the viewer chose, else the project's; the API speaks UTC."""
+class ViewersFormats:
+    """Activates for pages the time zone that the viewer chose, else the project's, and how they write numbers.
+
+    The API speaks UTC.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -58,8 +63,13 @@ class ViewersTimeZone:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path.startswith(("/api/", "/static/", "/healthz", "/readyz")):
             return self.get_response(request)
-        chosen = getattr(request.user, "time_zone", "") if request.session.session_key else ""
-        with timezone.override(ZoneInfo(chosen) if chosen else project.current().time_zone):
+        viewer = request.user if request.session.session_key else None
+        chosen = getattr(viewer, "time_zone", "")
+        numbers = getattr(viewer, "number_format", NumberFormat.COMMA_POINT)
+        with (
+            timezone.override(ZoneInfo(chosen) if chosen else project.current().time_zone),
+            number_formats.override(numbers),
+        ):
             return self.get_response(request)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from core.ui import number_formats
+
 NBSP = "\u00a0"
 MINUS = "\u2212"
 _WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
@@ -21,14 +23,19 @@ def rounded(value: int) -> int:
 
 
 def number(value: float | None) -> str:
-    """12486 -> "12,486"; a true minus sign; at most two decimals."""
+    """12486 -> "12,486"; a true minus sign; at most two decimals; the viewer's marks."""
     if value is None:
         return ""
     if isinstance(value, float) and not value.is_integer():
         text = f"{abs(value):,.2f}".rstrip("0").rstrip(".") if abs(value) < 10 else f"{abs(value):,.1f}"
     else:
         text = f"{abs(int(value)):,}"
-    return f"{MINUS}{text}" if value < 0 and text.strip("0.,") else text
+    return number_formats.marked(f"{MINUS}{text}" if value < 0 and text.strip("0.,") else text)
+
+
+def decimals(value: float, digits: int) -> str:
+    """12486.75 with one digit -> "12486.8", with the viewer's marks."""
+    return number_formats.marked(f"{value:.{digits}f}")
 
 
 def signed(value: int) -> str:
@@ -39,7 +46,7 @@ def signed(value: int) -> str:
 def percent(part: float, whole: float, *, digits: int = 0) -> str:
     """24 of 100 -> "24 %", with a no-break space. "0 %" of nothing."""
     share = 100 * part / whole if whole else 0.0
-    return f"{share:.{digits}f}{NBSP}%"
+    return f"{decimals(share, digits)}{NBSP}%"
 
 
 def in_words(count: int) -> str:

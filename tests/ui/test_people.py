@@ -20,9 +20,10 @@ from core.accounts import invitations, people, project, resets, two_factor
 from core.accounts.actors import SYSTEM, Actor
 from core.accounts.models import AuditEntry, Invitation, User
 from core.lib import rates
-from core.ui import new_password, signin
+from core.ui import new_password, number_formats, signin, wording
 from tests.accounts.factories import PASSWORD, make_alice, make_bob, make_charlie
 from tests.mailserver import MailServer, run_mail_server, use
+from tests.ui.shop import make_shop
 from tests.ui.test_pages import read
 
 pytestmark = pytest.mark.django_db
@@ -351,6 +352,39 @@ def test_times_are_shown_in_ones_own_zone_and_the_project_s_without_one(client: 
     assert "in Tokyo." in read(alice.get("/"))
     assert "in New York." in read(client.get("/")), "everyone else's stays"
     assert alice.post("/account/", {"name": "Alice", "time_zone": "Mars/Olympus"}).status_code == 422
+
+
+def test_numbers_are_shown_as_one_writes_them_and_as_ever_to_everyone_else(client: Client) -> None:
+    run = make_shop(people=10).running
+    assert run is not None
+    page, alice = f"/runs/{run.pk}/", Client()
+    client.force_login(make_charlie())
+    alice.force_login(make_alice())
+    for chosen, written in (
+        ("comma_point", "5,595"),
+        ("point_comma", "5.595"),
+        ("space_comma", "5\u202f595"),
+        ("apostrophe_point", "5’595"),
+    ):
+        assert alice.post("/account/", {"name": "Alice", "number_format": chosen}).status_code == 302
+        assert written in alice.get(page).content.decode()
+        assert "5,595" in client.get(page).content.decode()
+    assert alice.post("/account/", {"name": "Alice", "number_format": "roman"}).status_code == 422
+    alice.post("/account/", {"name": "Alice", "number_format": "point_comma"})
+    assert AuditEntry.objects.filter(action="person.update", after__number_format="point_comma").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(12486, "12.486"), (-1234.56, "−1.234,6"), (2.5, "2,5"), (0.004, "0"), (None, ""), (1e9, "1.000.000.000")],
+)
+def test_a_number_with_the_viewers_marks(value: float | None, written: str) -> None:
+    with number_formats.override("point_comma"):
+        assert wording.number(value) == written
+    with number_formats.override("no such format"):
+        assert wording.percent(1, 8, digits=1) == "12.5\u00a0%"
+    with number_formats.override("space_comma"):
+        assert wording.percent(1, 8, digits=1) == "12,5\u00a0%"
 
 
 def test_where_the_projects_zone_decides_the_page_says_so(client: Client) -> None:

@@ -61,6 +61,12 @@ def number(value: float | None) -> str:
 
 
 @register.filter
+def decimals(value: float, digits: int) -> str:
+    """12.75 with one digit -> 12.8."""
+    return wording.decimals(value, digits)
+
+
+@register.filter
 def roughly(value: int) -> str:
     """12486 -> 12,000: an estimate should not look like a count."""
     return wording.number(wording.rounded(value))
