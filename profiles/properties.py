@@ -92,7 +92,7 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     touched = [person for person in people if person.is_touched or person.is_new]
     if not touched:
         return Changes((), frozenset(), 0)
-    touched.sort(key=lambda person: person.guid)
+    touched.sort(key=lambda person: person.guid.int)  # a UUID compares itself in Python
     changes = [_Change(person, person.changed_values()) for person in touched]
     _insert([change.person for change in changes if change.person.is_new])
     _update([change for change in changes if not change.person.is_new], now_us=now_us)
