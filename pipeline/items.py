@@ -60,7 +60,9 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
     """The events that count: repetitions and what PostgreSQL cannot hold are left out and told in `result`."""
     blocked = project.current().blocked_values
     ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
-    keys = [None if event.id else event_key_text(event.source_kind, event.source_id, event.message_id) for event in batch]
+    keys = [
+        None if event.id else event_key_text(event.source_kind, event.source_id, event.message_id) for event in batch
+    ]
     seen = store.taken_keys(key for key in keys if key is not None)
     rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
     user_id = ruleset.by_key.get(project.current().user_id_key)

@@ -52,9 +52,7 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
         person.finish_hydration(asked, answered=answers.keys(), hydrated_us=fetched.as_of_us)
 
 
-def _take_columns(
-    people: Sequence[Person], fetched: Fetched, plain: Mapping[str, Rule]
-) -> dict[UUID, frozenset[str]]:
+def _take_columns(people: Sequence[Person], fetched: Fetched, plain: Mapping[str, Rule]) -> dict[UUID, frozenset[str]]:
     """Let those who are new take, column by column, the answers to `plain` rules that need no judging: the keys taken.
 
     Of someone new nothing is known for a rule, unless the event itself said it, so they take what fits as it is. Most

@@ -6,7 +6,7 @@ The pipeline reads people in bulk, changes them here in memory by one rule (the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -100,7 +100,7 @@ class Person:
         else:
             self.meta.pop(key, None)
 
-    def finish_hydration(self, asked: dict[str, Rule], *, answered: Set[str], hydrated_us: int) -> None:
+    def finish_hydration(self, asked: dict[str, Rule], *, answered: KeysView[str], hydrated_us: int) -> None:
         """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
         if self.hydrated_us is not None and hydrated_us <= self.hydrated_us:
             return

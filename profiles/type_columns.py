@@ -50,7 +50,7 @@ def _texts(raws: Sequence[str]) -> Sequence[Any] | None:
 
 
 def _integers(raws: Sequence[int]) -> Sequence[Any] | None:
-    return raws if -_LARGEST <= min(raws) and max(raws) <= _LARGEST else None
+    return raws if min(raws) >= -_LARGEST and max(raws) <= _LARGEST else None
 
 
 def _floats(raws: Sequence[float]) -> Sequence[Any] | None:
