@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 from core.ui import search
 from core.ui.search import Finder
@@ -15,4 +16,4 @@ class AppsConnectorsConfig(AppConfig):
         """Finding Apps."""
         from apps_connectors.pages import find_apps  # noqa: PLC0415  models are there only now
 
-        search.register(Finder("apps", "Apps", "plug", find_apps, order=3))
+        search.register(Finder("apps", gettext_lazy("Apps"), "plug", find_apps, order=3))

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps_connectors import connections
 from apps_connectors.models import App
@@ -89,8 +90,10 @@ def delete_app(app_id: int, *, actor: Actor) -> None:
             app.delete()
     except ProtectedError as error:
         users = sorted(str(user) for user in error.protected_objects)
-        more = f" and {len(users) - _USERS_NAMED} more" if len(users) > _USERS_NAMED else ""
-        raise Refused(f"This App is used by {', '.join(users[:_USERS_NAMED])}{more}. Change these first.") from None
+        named, more = ", ".join(users[:_USERS_NAMED]), len(users) - _USERS_NAMED
+        if more > 0:
+            named = gettext("%(names)s and %(count)s more") % {"names": named, "count": more}
+        raise Refused(gettext("This App is used by %(users)s. Change these first.") % {"users": named}) from None
 
 
 def set_paused(app_id: int, paused: bool, *, actor: Actor) -> App:
@@ -109,7 +112,7 @@ def set_paused(app_id: int, paused: bool, *, actor: Actor) -> App:
 def test_app(app_id: int) -> TestResult:
     """Try the connection now and keep the answer with the App. Never raises for a tool that cannot be reached."""
     if not App.objects.filter(pk=app_id).exists():
-        raise NotFound("There is no such App.")
+        raise NotFound(gettext("There is no such App."))
     try:
         with connections.connect(app_id) as app:
             result = app.test() if isinstance(app, TestsConnection) else TestResult(ok=True, message="Nothing to test.")
@@ -155,7 +158,7 @@ def _spec(app_type: str) -> AppSpec:
 def _lock(app_id: int) -> App:
     app = App.objects.select_for_update(no_key=True).filter(pk=app_id).first()
     if app is None:
-        raise NotFound("There is no such App.")
+        raise NotFound(gettext("There is no such App."))
     return app
 
 
@@ -175,7 +178,7 @@ def _seen(app: App, secret: Collection[str], *, changed: Collection[str] = ()) -
 def _read_name(text: str) -> str:
     name = text.strip()
     if not 1 <= len(name) <= 200:
-        message = "Give the App a name of at most 200 characters."
+        message = gettext("Give the App a name of at most 200 characters.")
         raise InvalidInput(message, {"name": message})
     return name
 
@@ -183,9 +186,11 @@ def _read_name(text: str) -> str:
 def _read_calls(number: int, spec: AppSpec) -> int:
     most = min(_MOST_CALLS, spec.most_parallel_calls)
     if not 1 <= number <= most:
-        message = f"The number of calls in parallel has to lie between 1 and {most}."
+        message = gettext("The number of calls in parallel has to lie between 1 and %(most)s.") % {"most": most}
         if most == 1:
-            message = f"{spec.label} takes one caller at a time: leave the number of calls in parallel at 1."
+            message = gettext("%(spec)s takes one caller at a time: leave the number of calls in parallel at 1.") % {
+                "spec": spec.label
+            }
         raise InvalidInput(message, {"parallel_calls": message})
     return number
 
@@ -197,5 +202,5 @@ def _name_in_use(app: App) -> Iterator[None]:
     except IntegrityError as error:
         if "app_name_unique" not in str(error):
             raise
-        message = f"There is an App called “{app.name}” already."
+        message = gettext("There is an App called “%(app)s” already.") % {"app": app.name}
         raise InvalidInput(message, {"name": message}) from None

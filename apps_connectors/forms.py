@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.forms.boundfield import BoundField
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.lib.secrets import MASK
@@ -32,13 +33,15 @@ class AppForm(ProductForm):
     """A new App, or changes to `app`. `kept` names the secrets it has, `loaded` holds the choices its tool gave."""
 
     name = forms.CharField(
-        label="Name", max_length=200, help_text="What your team calls this connection, such as Warehouse."
+        label=gettext_lazy("Name"),
+        max_length=200,
+        help_text=gettext_lazy("What your team calls this connection, such as Warehouse."),
     )
     parallel_calls = forms.IntegerField(
-        label="Calls at the same time",
+        label=gettext_lazy("Calls at the same time"),
         min_value=1,
         max_value=64,
-        help_text="How many the tool may get at once, from all workers together.",
+        help_text=gettext_lazy("How many the tool may get at once, from all workers together."),
     )
 
     def __init__(
@@ -58,14 +61,20 @@ class AppForm(ProductForm):
         super().__init__(data, initial=initial)
         if spec.most_parallel_calls == spec.parallel_calls:
             calls = self.fields["parallel_calls"]
-            calls.disabled, calls.help_text = True, "This is fixed: the tool takes no more at once, from all workers."
+            calls.disabled, calls.help_text = (
+                True,
+                gettext("This is fixed: the tool takes no more at once, from all workers."),
+            )
         for option in spec.options:
             if option.kind is OptionKind.LOADED_CHOICE and app is None and not option.required:
                 continue  # the tool can only be asked once it is connected
             field = _make_field(option, is_kept=option.key in self.kept, loaded=(loaded or {}).get(option.key))
             self.add_field(f"{_OPTION}{option.key}", field)
             if option.key in self.kept and not option.required:
-                forget = forms.BooleanField(label=f"Forget the {option.label.lower()} that is kept", required=False)
+                forget = forms.BooleanField(
+                    label=gettext("Forget the %(option)s that is kept") % {"option": option.label.lower()},
+                    required=False,
+                )
                 self.add_field(f"{_FORGET}{option.key}", forget)
 
     @property
@@ -107,19 +116,25 @@ def _make_field(option: Option, *, is_kept: bool, loaded: Loaded | None) -> form
     common: dict[str, Any] = {
         "label": option.label.replace(" (advanced)", ""),
         "required": option.required and not is_kept,
-        "error_messages": {"required": f"{option.label} is needed."},
+        "error_messages": {"required": gettext("%(option)s is needed.") % {"option": option.label}},
     }
     if option.kind is OptionKind.BOOLEAN:
         return forms.BooleanField(**{**common, "required": False}, help_text=help_text)
     if option.kind is OptionKind.CHOICE:
         return forms.ChoiceField(choices=option.choices, help_text=help_text, **common)
     if option.kind is OptionKind.LOADED_CHOICE and loaded is not None and not loaded.problem:
-        empty = [] if option.required else [("", "None chosen")]
+        empty = [] if option.required else [("", gettext("None chosen"))]
         return forms.CharField(widget=forms.Select(choices=[*empty, *loaded.choices]), help_text=help_text, **common)
     if option.kind is OptionKind.LOADED_CHOICE and loaded is not None:
-        help_text = f"{help_text} Its choices cannot be shown: {loaded.problem}".strip()
+        help_text = (
+            gettext("%(help_text)s Its choices cannot be shown: %(problem)s")
+            % {"help_text": help_text, "problem": loaded.problem}
+        ).strip()
     if is_kept:
-        help_text = f"{help_text} One is kept and never shown; leave this empty to keep it.".strip()
+        help_text = (
+            gettext("%(help_text)s One is kept and never shown; leave this empty to keep it.")
+            % {"help_text": help_text}
+        ).strip()
     return forms.CharField(widget=_make_widget(option), strip=False, help_text=help_text, **common)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from core.lib.errors import InvalidInput
 from core.lib.hosts import is_private
@@ -32,7 +33,10 @@ def check_options(spec: AppSpec, given: Mapping[str, Any], *, known_secrets: Map
 
     Raises InvalidInput with a sentence for each option that does not fit. Values of secrets are never repeated.
     """
-    problems = {key: f"An App of the type {spec.label} has no option “{key}”." for key in _unknown(spec, given)}
+    problems = {
+        key: gettext("An App of the type %(spec)s has no option “%(key)s”.") % {"spec": spec.label, "key": key}
+        for key in _unknown(spec, given)
+    }
     plain: dict[str, Any] = {}
     secret: dict[str, str] = {}
     for option in spec.options:
@@ -42,7 +46,7 @@ def check_options(spec: AppSpec, given: Mapping[str, Any], *, known_secrets: Map
             problems[option.key] = str(error)
             continue
         if value is None and option.required:
-            problems[option.key] = f"{option.label} is needed."
+            problems[option.key] = gettext("%(option)s is needed.") % {"option": option.label}
         elif value is not None and option.kind is OptionKind.SECRET:
             secret[option.key] = value
         elif value is not None:
@@ -71,23 +75,34 @@ def _read(option: Option, value: Any, known_secrets: Mapping[str, str]) -> Any:
     if option.kind is OptionKind.BOOLEAN:
         return _read_boolean(option, value)
     if not isinstance(value, str) or len(value) > _LONGEST:
-        raise ValueError(f"{option.label} has to be a text of at most {_LONGEST:,} characters.")
+        raise ValueError(
+            gettext("%(option)s has to be a text of at most %(longest)s characters.")
+            % {"option": option.label, "longest": f"{_LONGEST:,}"}
+        )
     if problem := find_problem(value):
         raise ValueError(f"{option.label} {problem}.")
     if option.kind is OptionKind.SECRET:
         return known_secrets.get(option.key) if value == MASK else value
     if option.kind is OptionKind.CHOICE and value not in dict(option.choices):
-        raise ValueError(f"{option.label} has to be one of: {', '.join(key for key, _ in option.choices)}.")
+        raise ValueError(
+            gettext("%(option)s has to be one of: %(choices)s.")
+            % {"option": option.label, "choices": ", ".join(key for key, _ in option.choices)}
+        )
     if option.key in _HOSTS and not settings.GROUPAROO_ALLOW_PRIVATE_HOSTS and is_private(value):
         raise ValueError(
-            f"{option.label} “{value}” is inside a private network. Whoever runs this installation can allow that by"
-            " setting GROUPAROO_ALLOW_PRIVATE_HOSTS."
+            gettext(
+                "%(option)s “%(value)s” is inside a private network. Whoever runs this installation "
+                "can allow that by setting GROUPAROO_ALLOW_PRIVATE_HOSTS."
+            )
+            % {"option": option.label, "value": value}
         )
     return value
 
 
 def _read_number(option: Option, value: Any) -> int | float:
-    wrong = ValueError(f"{option.label} has to be a number, not “{value}”.")
+    wrong = ValueError(
+        gettext("%(option)s has to be a number, not “%(value)s”.") % {"option": option.label, "value": value}
+    )
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise wrong
     try:
@@ -105,4 +120,4 @@ def _read_boolean(option: Option, value: Any) -> bool:
         return True
     if word in _NO:
         return False
-    raise ValueError(f"{option.label} has to be true or false.")
+    raise ValueError(gettext("%(option)s has to be true or false.") % {"option": option.label})

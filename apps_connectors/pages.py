@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop, ngettext
 
 from apps_connectors import samples
 from apps_connectors.forms import Loaded
@@ -16,17 +17,17 @@ from apps_connectors.queries import find_spec, show_options
 from core.lib.errors import NotFound, Refused
 from core.ui import icons, search
 from core.ui.search import Hit
-from core.ui.wording import plural
+from core.ui.wording import counted
 from plugins import registry
 from plugins.base import ExportsProfiles, ForwardsEvents, GivesSamples, ImportsRecords, RetrievesProperties
 from plugins.contracts import AppSpec, Option, OptionKind
 
 _SPARE_ICON = "plug"
 _CAN: tuple[tuple[type, str, str], ...] = (
-    (ImportsRecords, "import", "download"),
-    (RetrievesProperties, "properties", "list"),
-    (ExportsProfiles, "export", "upload"),
-    (ForwardsEvents, "events", "zap"),
+    (ImportsRecords, gettext_noop("import"), "download"),
+    (RetrievesProperties, gettext_noop("properties"), "list"),
+    (ExportsProfiles, gettext_noop("export"), "upload"),
+    (ForwardsEvents, gettext_noop("events"), "zap"),
 )
 
 
@@ -69,7 +70,7 @@ def find_app(app_id: int) -> ShownApp:
     """One App. Raises NotFound."""
     app = _counted().filter(pk=app_id).first()
     if app is None:
-        raise NotFound("There is no such App.")
+        raise NotFound(gettext("There is no such App."))
     return _show(app)
 
 
@@ -81,7 +82,9 @@ def catalogue() -> list[Offer]:
 def offer(spec: AppSpec) -> Offer:
     """One App type as the catalogue shows it."""
     kind = registry.get(spec.key)
-    return Offer(spec, icon_of(spec), tuple((word, icon) for base, word, icon in _CAN if issubclass(kind, base)))
+    return Offer(
+        spec, icon_of(spec), tuple((gettext(word), icon) for base, word, icon in _CAN if issubclass(kind, base))
+    )
 
 
 def icon_of(spec: AppSpec | None) -> str:
@@ -123,7 +126,7 @@ def _load(app: App, option: Option) -> Loaded:
         return Loaded(problem=error.message)
     current = app.options.get(option.key)
     if current and current not in dict(choices):
-        choices = (*choices, (current, f"{current}, which the tool no longer has"))
+        choices = (*choices, (current, gettext("%(current)s, which the tool no longer has") % {"current": current}))
     return Loaded(choices)
 
 
@@ -138,27 +141,33 @@ def _counted() -> QuerySet[App, Any]:
 
 def _show(app: Any) -> ShownApp:
     if app.paused_at is not None:
-        look, word = "wait", "Paused"
+        look, word = "wait", gettext("Paused")
     elif app.test_ok is None:
-        look, word = "off", "Not tested yet"
+        look, word = "off", gettext("Not tested yet")
     else:
-        look, word = ("ok", "Healthy") if app.test_ok else ("bad", "Does not answer")
-    uses = (
-        (app.import_count, "import schedule", "import schedules"),
-        (app.export_count, "export schedule", "export schedules"),
-        (app.rule_count, "property", "properties"),
-        (app.subscription_count, "event subscription", "event subscriptions"),
-    )
+        look, word = ("ok", gettext("Healthy")) if app.test_ok else ("bad", gettext("Does not answer"))
     spec = find_spec(app)
     return ShownApp(
         app=app,
-        kind=spec.label if spec else f"{app.type}, whose plugin is not installed",
+        kind=spec.label if spec else gettext("%(type)s, whose plugin is not installed") % {"type": app.type},
         look=look,
         word=word,
         icon=icon_of(spec),
-        used_by=", ".join(plural(count, one, many) for count, one, many in uses if count),
+        used_by=", ".join(_list_uses(app)),
         is_installed=spec is not None,
     )
+
+
+def _list_uses(app: Any) -> list[str]:
+    """Such as: 2 import schedules; what there is none of is left out."""
+    imports, exports, rules, events = app.import_count, app.export_count, app.rule_count, app.subscription_count
+    uses = (
+        (imports, ngettext("%(count)s import schedule", "%(count)s import schedules", imports)),
+        (exports, ngettext("%(count)s export schedule", "%(count)s export schedules", exports)),
+        (rules, ngettext("%(count)s property", "%(count)s properties", rules)),
+        (events, ngettext("%(count)s event subscription", "%(count)s event subscriptions", events)),
+    )
+    return [counted(text, count) for count, text in uses if count]
 
 
 def find_apps(text: str, limit: int) -> list[Hit]:
@@ -170,9 +179,9 @@ def find_apps(text: str, limit: int) -> list[Hit]:
 
 def _in_words(option: Option, value: Any) -> str:
     if option.kind is OptionKind.SECRET:
-        return "is kept, never shown"
+        return gettext("is kept, never shown")
     if option.kind is OptionKind.CHOICE:
         return dict(option.choices).get(value, str(value))
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return gettext("Yes") if value else gettext("No")
     return str(value)

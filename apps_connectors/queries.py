@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps_connectors.models import App
 from apps_connectors.options import mask
@@ -19,7 +20,7 @@ def get_app(app_id: int) -> App:
     """One App. Raises NotFound."""
     app = App.objects.filter(pk=app_id).first()
     if app is None:
-        raise NotFound("There is no such App.")
+        raise NotFound(gettext("There is no such App."))
     return app
 
 

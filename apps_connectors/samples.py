@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps_connectors import connections
 from apps_connectors.queries import get_app
 from core.lib.errors import InvalidInput, Refused
@@ -29,7 +31,11 @@ def sample_table(app_id: int, table: str, *, limit: int = 10) -> Sample:
     with _connect(app_id) as app:
         known = [each.name for each in _sampled(app).tables()]
         if table not in known:
-            message = f"There is no table “{table}”. There are: {', '.join(known[:50]) or 'none'}."
+            tables = ", ".join(known[:50]) or gettext("none")
+            message = gettext("There is no table “%(table)s”. There are: %(tables)s.") % {
+                "table": table,
+                "tables": tables,
+            }
             raise InvalidInput(message, {"table": message})
         found = _sampled(app).sample(table, limit=min(limit, MOST_ROWS))
     return Sample(found.columns, tuple(tuple(_plain(value) for value in row) for row in found.rows))
@@ -40,7 +46,7 @@ def list_choices(app_id: int, option: str) -> Sequence[tuple[str, str]]:
     with _connect(app_id) as app:
         found = next((each for each in app.spec.options if each.key == option), None)
         if found is None or found.kind not in (OptionKind.CHOICE, OptionKind.LOADED_CHOICE):
-            message = f"“{option[:60]}” is no option that has choices."
+            message = gettext("“%(option)s” is no option that has choices.") % {"option": option[:60]}
             raise InvalidInput(message, {"option": message})
         return found.choices or app.choices(option)
 
@@ -57,7 +63,10 @@ def _connect(app_id: int) -> Iterator[base.App]:
 
 def _sampled(app: base.App) -> GivesSamples:
     if not isinstance(app, GivesSamples):
-        raise Refused(f"An App of the type {registry.get(app.spec.key).spec.label} has no tables to show.")
+        raise Refused(
+            gettext("An App of the type %(spec)s has no tables to show.")
+            % {"spec": registry.get(app.spec.key).spec.label}
+        )
     return app
 
 

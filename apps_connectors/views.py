@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps_connectors import apps_store, pages, samples
@@ -87,7 +88,11 @@ def edit_app(request: HttpRequest, app_id: int) -> HttpResponse:
     app = get_app(app_id)
     spec = find_spec(app)
     if spec is None:
-        messages.error(request, f"The plugin of {app}, {app.type}, is not installed. Install it to change the App.")
+        messages.error(
+            request,
+            gettext("The plugin of %(app)s, %(type)s, is not installed. Install it to change the App.")
+            % {"app": app, "type": app.type},
+        )
         return HttpResponseRedirect(reverse("apps:show", args=[app_id]))
     form = AppForm(spec, request.POST or None, app=app, kept=kept_secrets(app), loaded=pages.load_choices(app, spec))
     if request.method == "POST" and form.is_valid():
@@ -112,9 +117,16 @@ def _test_and_go_on(request: HttpRequest, app: App, spec: AppSpec, *, is_new: bo
         return HttpResponseRedirect(edit)
     has_choices = any(option.kind is OptionKind.LOADED_CHOICE for option in spec.options)
     if is_new and has_choices:
-        return told(request, f"{app} is connected. Now choose from what it has. {result.message}", to=edit)
-    done = "is connected" if is_new else "is saved and answers"
-    return told(request, f"{app} {done}. {result.message}", to=reverse("apps:show", args=[app.pk]))
+        return told(
+            request,
+            gettext("%(app)s is connected. Now choose from what it has. %(message)s")
+            % {"app": app, "message": result.message},
+            to=edit,
+        )
+    text = (
+        gettext("%(app)s is connected. %(answer)s") if is_new else gettext("%(app)s is saved and answers. %(answer)s")
+    )
+    return told(request, text % {"app": app, "answer": result.message}, to=reverse("apps:show", args=[app.pk]))
 
 
 @require_POST
@@ -126,9 +138,11 @@ def test_app(request: HttpRequest, app_id: int) -> HttpResponse:
         return render(request, "apps/_health.html", {"shown": pages.find_app(app_id), "is_fresh": True})
     app = get_app(app_id)
     if result.ok:
-        messages.success(request, f"{app} answers. {result.message}")
+        messages.success(request, gettext("%(app)s answers. %(message)s") % {"app": app, "message": result.message})
     else:
-        messages.error(request, f"{app} does not answer. {result.message}")
+        messages.error(
+            request, gettext("%(app)s does not answer. %(message)s") % {"app": app, "message": result.message}
+        )
     return _go_back(request, reverse("apps:show", args=[app_id]))
 
 
@@ -137,8 +151,11 @@ def test_app(request: HttpRequest, app_id: int) -> HttpResponse:
 def pause_app(request: HttpRequest, app_id: int, paused: bool) -> HttpResponse:
     """Stop everything that reads from the App or sends to it, or let it go on."""
     app = apps_store.set_paused(app_id, paused, actor=actor_of(request))
-    says = "is paused: nothing is read from it or sent to it" if paused else "goes on"
-    return told(request, f"{app} {says}.", to=reverse("apps:show", args=[app_id]))
+    if paused:
+        text = gettext("%(app)s is paused: nothing is read from it or sent to it.")
+    else:
+        text = gettext("%(app)s goes on.")
+    return told(request, text % {"app": app}, to=reverse("apps:show", args=[app_id]))
 
 
 @require_http_methods(["GET", "POST"])
@@ -146,17 +163,21 @@ def pause_app(request: HttpRequest, app_id: int, paused: bool) -> HttpResponse:
 def delete_app(request: HttpRequest, app_id: int) -> HttpResponse:
     """Ask, then delete an App that nothing uses."""
     shown = pages.find_app(app_id)
-    uses = f"It is used by {shown.used_by}: change or delete these first." if shown.used_by else "Nothing uses it."
+    used = gettext("It is used by %(used_by)s: change or delete these first.") % {"used_by": shown.used_by}
     question = Question(
-        f"Delete the App {shown.app}?",
-        [uses, "Its options and secrets are forgotten. What came from it stays with the people it belongs to."],
-        verb="Delete App",
+        gettext("Delete the App %(app)s?") % {"app": shown.app},
+        [
+            gettext("Nothing uses it."),
+            gettext("Its options and secrets are forgotten. What came from it stays with the people it belongs to."),
+        ],
+        verb=gettext("Delete App"),
         back=reverse("apps:show", args=[app_id]),
+        against=[used] if shown.used_by else [],
     )
 
     def delete() -> HttpResponse:
         apps_store.delete_app(app_id, actor=actor_of(request))
-        return told(request, f"The App {shown.app} was deleted.", to=reverse("apps:list"))
+        return told(request, gettext("The App %(app)s was deleted.") % {"app": shown.app}, to=reverse("apps:list"))
 
     return confirmed(request, question, delete)
 

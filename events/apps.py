@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 from core.ui import causes, search, slots
 from core.ui.search import Finder
@@ -24,5 +25,5 @@ class EventsConfig(AppConfig):
         apps_store.rotate_with(hooks.rotate_secrets)
         causes.register("event", name_events)
         causes.register("webhook", name_hooks)
-        search.register(Finder("events", "Events", "zap", find_by_name, order=7))
-        slots.register(Slot("app", "Webhooks that come in", "hooks:of_app", order=2))
+        search.register(Finder("events", gettext_lazy("Events"), "zap", find_by_name, order=7))
+        slots.register(Slot("app", gettext_lazy("Webhooks that come in"), "hooks:of_app", order=2))

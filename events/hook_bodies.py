@@ -11,14 +11,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError, WebhookVerificationError
 
-CHECKS: Mapping[str, str] = {
-    "none": "Not signed: the secret in the address is enough",
-    "standard": "Standard Webhooks (webhook-signature)",
-    "sha256": "HMAC SHA-256, in hexadecimal",
-    "sha1": "HMAC SHA-1, in hexadecimal",
+CHECKS: Mapping[str, str | Promise] = {
+    "none": gettext_lazy("Not signed: the secret in the address is enough"),
+    "standard": gettext_lazy("Standard Webhooks (webhook-signature)"),
+    "sha256": gettext_lazy("HMAC SHA-256, in hexadecimal"),
+    "sha1": gettext_lazy("HMAC SHA-1, in hexadecimal"),
 }
 OWN_PATHS = ("type", "message_id", "occurred_at", "items")  # of a mapping, beside the fields
 _DEEPEST = 12

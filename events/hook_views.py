@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from rest_framework.exceptions import ParseError
 
@@ -30,25 +31,37 @@ class HookForm(ProductForm):
     """What bodies mean: a path for each property, and how they are signed."""
 
     type = forms.CharField(
-        label="Type of event", required=False, max_length=200, help_text="A path such as event, or the type itself."
+        label=gettext_lazy("Type of event"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("A path such as event, or the type itself."),
     )
     message_id = forms.CharField(
-        label="Id of the message", required=False, max_length=200, help_text="A path; the same id twice is one event."
+        label=gettext_lazy("Id of the message"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("A path; the same id twice is one event."),
     )
     occurred_at = forms.CharField(
-        label="When it happened", required=False, max_length=200, help_text="A path; left empty, when it arrives."
+        label=gettext_lazy("When it happened"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("A path; left empty, when it arrives."),
     )
     items = forms.CharField(
-        label="List of events", required=False, max_length=200, help_text="A path, where one call brings several."
+        label=gettext_lazy("List of events"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("A path, where one call brings several."),
     )
-    signature = forms.ChoiceField(label="Signature", choices=list(CHECKS.items()))
-    signature_header = forms.CharField(label="Header of the signature", required=False, max_length=100)
+    signature = forms.ChoiceField(label=gettext_lazy("Signature"), choices=list(CHECKS.items()))
+    signature_header = forms.CharField(label=gettext_lazy("Header of the signature"), required=False, max_length=100)
     signing_secret = forms.CharField(
-        label="Signing secret",
+        label=gettext_lazy("Signing secret"),
         required=False,
         max_length=500,
         widget=forms.PasswordInput,
-        help_text="Left empty, it stays as it is.",
+        help_text=gettext_lazy("Left empty, it stays as it is."),
     )
 
     def __init__(self, *args: Any, hook: Hook, **kwargs: Any) -> None:
@@ -67,7 +80,7 @@ class HookForm(ProductForm):
         )
         self.rules = queries.rules_in_use()
         for rule in self.rules:
-            label = f"{rule}, which identifies" if rule.is_unique else str(rule)
+            label = gettext("%(rule)s, which identifies") % {"rule": rule} if rule.is_unique else str(rule)
             self.add_field(f"{_PREFIX}{rule.key}", forms.CharField(label=label, required=False, max_length=200))
 
     @property
@@ -101,7 +114,7 @@ def edit_hook(request: HttpRequest, app_id: int) -> HttpResponse:
                 signing_secret=form.cleaned_data["signing_secret"] or None,
                 actor=actor_of(request),
             )
-            return told(request, "The webhook is saved.", to=reverse("hooks:edit", args=[app.pk]))
+            return told(request, gettext("The webhook is saved."), to=reverse("hooks:edit", args=[app.pk]))
     address = reverse("hooks:door", args=[app.pk, hooks.read_secrets(hook)["address"]])
     context = {"app": app, "hook": hook, "form": form, "address": request.build_absolute_uri(address)}
     return render_form(request, "hooks/edit.html", {**context, **_heard(hook)})
@@ -137,7 +150,7 @@ def listen(request: HttpRequest, app_id: int) -> HttpResponse:
 def renew_address(request: HttpRequest, app_id: int) -> HttpResponse:
     """Another address; the old one is closed."""
     hooks.renew_address(app_id, actor=actor_of(request))
-    messages.success(request, "This is the new address. The old one is closed: change it in the tool.")
+    messages.success(request, gettext("This is the new address. The old one is closed: change it in the tool."))
     return redirect("hooks:edit", app_id)
 
 
@@ -146,7 +159,9 @@ def renew_address(request: HttpRequest, app_id: int) -> HttpResponse:
 def delete_hook(request: HttpRequest, app_id: int) -> HttpResponse:
     """Close the address."""
     hooks.delete_hook(app_id, actor=actor_of(request))
-    return told(request, "The address is closed. Events that came stay.", to=reverse("apps:show", args=[app_id]))
+    return told(
+        request, gettext("The address is closed. Events that came stay."), to=reverse("apps:show", args=[app_id])
+    )
 
 
 @require_GET

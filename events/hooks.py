@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps_connectors.models import App
 from core.accounts import audit
@@ -33,7 +34,7 @@ def find_hook(app_id: int) -> Hook:
     """The hook of an App; raises NotFound."""
     hook = Hook.objects.select_related("app").filter(app_id=app_id).first()
     if hook is None:
-        raise NotFound("This App has no address for webhooks yet.")
+        raise NotFound(gettext("This App has no address for webhooks yet."))
     return hook
 
 
@@ -50,7 +51,7 @@ def create_hook(app_id: int, *, actor: Actor) -> Hook:
     """Give an App an address; the one it has already stays."""
     app = App.objects.filter(pk=app_id).first()
     if app is None:
-        raise NotFound("There is no such App.")
+        raise NotFound(gettext("There is no such App."))
     token = secrets.token_urlsafe(24)
     with transaction.atomic():
         hook, made = Hook.objects.get_or_create(app=app, defaults=_address(token, signing=""))
@@ -83,7 +84,9 @@ def update_hook(
     hook = find_hook(app_id)
     before = describe(hook)
     if not isinstance(mapping, Mapping):
-        raise InvalidInput("The mapping has to be an object.", {"mapping": "Give fields, type and the other paths."})
+        raise InvalidInput(
+            gettext("The mapping has to be an object."), {"mapping": gettext("Give fields, type and the other paths.")}
+        )
     kept = read_secrets(hook)
     signing = kept["signing"] if signing_secret is None else signing_secret.strip()
     _check_signing(signature, signature_header, signing)
@@ -155,29 +158,34 @@ def _address(token: str, *, signing: str) -> dict[str, str]:
 
 def _check_signing(check: str, header: str, secret: str) -> None:
     if check not in CHECKS:
-        raise InvalidInput(f"Choose one of {', '.join(CHECKS)}.", {"signature": "Choose how bodies are signed."})
+        raise InvalidInput(
+            gettext("Choose one of %(checks)s.") % {"checks": ", ".join(CHECKS)},
+            {"signature": gettext("Choose how bodies are signed.")},
+        )
     if check != "none" and not secret:
-        message = "Give the secret that the tool signs with."
+        message = gettext("Give the secret that the tool signs with.")
         raise InvalidInput(message, {"signing_secret": message})
     if check == "standard" and not is_signing_secret(secret):
-        message = "This is no secret of Standard Webhooks: it is base64, usually after whsec_."
+        message = gettext("This is no secret of Standard Webhooks: it is base64, usually after whsec_.")
         raise InvalidInput(message, {"signing_secret": message})
     if check in ("sha1", "sha256") and not header.strip():
-        message = "Name the header that holds the signature, such as X-Hub-Signature-256."
+        message = gettext("Name the header that holds the signature, such as X-Hub-Signature-256.")
         raise InvalidInput(message, {"signature_header": message})
 
 
 def _read_mapping(given: Mapping[str, Any]) -> dict[str, Any]:
     fields = given.get("fields") or {}
     if not isinstance(fields, Mapping):
-        raise InvalidInput("The fields have to be paths by property key.", {"mapping": "Give paths by property key."})
+        raise InvalidInput(
+            gettext("The fields have to be paths by property key."), {"mapping": gettext("Give paths by property key.")}
+        )
     known = ruleset.load().by_key
     problems = {}
     for key, path in fields.items():
         if key not in known:
-            problems[f"fields.{key}"] = f"There is no property {key}."
+            problems[f"fields.{key}"] = gettext("There is no property %(key)s.") % {"key": key}
         elif not isinstance(path, str) or not path.strip() or len(path) > _PATH_LENGTH:
-            problems[f"fields.{key}"] = "Say where in the body it stands, such as data.email."
+            problems[f"fields.{key}"] = gettext("Say where in the body it stands, such as data.email.")
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
     mapping: dict[str, Any] = {"fields": {key: path.strip() for key, path in fields.items()}}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.lib.ordered_json import OrderedJSONField
@@ -15,18 +16,18 @@ from core.lib.ordered_json import OrderedJSONField
 class EventState(models.TextChoices):
     """What became of an event."""
 
-    PROCESSED = "processed", "Processed"
-    UNLINKED = "unlinked", "Unlinked"
-    REJECTED = "rejected", "Rejected"
+    PROCESSED = "processed", gettext_lazy("Processed")
+    UNLINKED = "unlinked", gettext_lazy("Unlinked")
+    REJECTED = "rejected", gettext_lazy("Rejected")
 
 
 class SourceKind(models.TextChoices):
     """What produced an event."""
 
-    RUN = "run", "Import run"
-    API_KEY = "api_key", "API key"
-    PERSON = "person", "Person"
-    WEBHOOK = "webhook", "Webhook"
+    RUN = "run", gettext_lazy("Import run")
+    API_KEY = "api_key", gettext_lazy("API key")
+    PERSON = "person", gettext_lazy("Person")
+    WEBHOOK = "webhook", gettext_lazy("Webhook")
 
 
 class Inbox(models.Model):
@@ -115,7 +116,7 @@ class Hook(models.Model):
         db_table = "hook"
 
     def __str__(self) -> str:
-        return f"the webhook of {self.app}"
+        return gettext("the webhook of %(app)s") % {"app": self.app}
 
 
 class HookCall(models.Model):

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.utils import timezone
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext, ngettext
 
 from core.ui.columns import OTHERS, Column, Columns
-from core.ui.wording import number, plural, short_day
+from core.ui.wording import counted, number, short_day
 from events import tallies
 from events.tallies import HOUR, Tally
 
@@ -21,18 +22,28 @@ MOST_TYPES = 6
 def chart(now: datetime, *, by_day: bool) -> Columns:
     """Events by type: of the last 24 hours, or of the last 30 days of the project's time zone."""
     buckets = _days(now) if by_day else _hours(now)
-    span = f"{DAYS} days" if by_day else f"{HOURS} hours"
-    label = f"Events by type and {'day' if by_day else 'hour'}, of the last {span}"
-    counted = tallies.count_since(buckets[0], now)
-    found = _put_into(counted, by_day=by_day)
-    totals = Counter({kind: sum(each[kind] for each in found.values()) for kind in {each.type for each in counted}})
+    span = gettext("%(count)s days") if by_day else gettext("%(count)s hours")
+    span %= {"count": DAYS if by_day else HOURS}
+    if by_day:
+        label = gettext("Events by type and day, of the last %(span)s")
+    else:
+        label = gettext("Events by type and hour, of the last %(span)s")
+    events = tallies.count_since(buckets[0], now)
+    found = _put_into(events, by_day=by_day)
+    totals = Counter({kind: sum(each[kind] for each in found.values()) for kind in {each.type for each in events}})
     named = [kind for kind, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:MOST_TYPES]]
-    parts = [(kind or "without a type", place) for place, kind in enumerate(named, 1)]
+    parts = [(kind or gettext("without a type"), place) for place, kind in enumerate(named, 1)]
     if len(totals) > MOST_TYPES:
-        parts.append(("other types", OTHERS))
+        parts.append((gettext("other types"), OTHERS))
     columns = [_column(bucket, found.get(bucket, Counter()), named, len(parts), by_day=by_day) for bucket in buckets]
     sentence = _sentence(totals, span)
-    return Columns(sentence, label, "Day" if by_day else "Hour", parts, columns if totals else ())
+    return Columns(
+        sentence,
+        label % {"span": span},
+        gettext("Day") if by_day else gettext("Hour"),
+        parts,
+        columns if totals else (),
+    )
 
 
 def _hours(now: datetime) -> list[datetime]:
@@ -58,15 +69,21 @@ def _column(bucket: datetime, count: Counter[str], named: Sequence[str], parts: 
     local = timezone.localtime(bucket)
     values = [count[kind] for kind in named]
     rest = [count.total() - sum(values)] if parts > len(named) else []
-    name = f"{local:%A}, {short_day(local)}" if by_day else f"{local:%H:%M}"
+    name = f"{dateformat.format(local, 'l')}, {short_day(local)}" if by_day else f"{local:%H:%M}"
     return Column(name, short_day(local) if by_day else name, [*values, *rest])
 
 
 def _sentence(totals: Counter[str], span: str) -> str:
     if not totals:
-        return f"No event came in the last {span}."
+        return gettext("No event came in the last %(span)s.") % {"span": span}
     kind, most = totals.most_common(1)[0]
-    told = f"{plural(totals.total(), 'event')} in the last {span}"
-    if len(totals) == 1:
-        return f"{told}, all of them {kind}." if kind else f"{told}."
-    return f"{told}, of {len(totals)} types; {number(most)} of them {kind or 'without a type'}."
+    all_events = totals.total()
+    told = counted(ngettext("%(count)s event", "%(count)s events", all_events), all_events)
+    if len(totals) > 1:
+        text = gettext("%(events)s in the last %(span)s, of %(types)s types; %(most)s of them %(type)s.")
+    elif kind:
+        text = gettext("%(events)s in the last %(span)s, all of them %(type)s.")
+    else:
+        text = gettext("%(events)s in the last %(span)s.")
+    known = {"events": told, "span": span, "types": len(totals), "most": number(most)}
+    return text % {**known, "type": kind or gettext("without a type")}

@@ -12,6 +12,8 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 from psycopg2 import errorcodes
 
 from core.lib import uuid7
@@ -24,11 +26,11 @@ from events.queries import ids_of, source_causes
 from profiles import queries
 from profiles.queries import Person
 
-SPANS: Mapping[str, tuple[str, timedelta]] = {
-    "hour": ("In the last hour", timedelta(hours=1)),
-    "day": ("In the last 24 hours", timedelta(days=1)),
-    "week": ("In the last 7 days", timedelta(days=7)),
-    "month": ("In the last 30 days", timedelta(days=30)),
+SPANS: Mapping[str, tuple[str | Promise, timedelta]] = {
+    "hour": (gettext_lazy("In the last hour"), timedelta(hours=1)),
+    "day": (gettext_lazy("In the last 24 hours"), timedelta(days=1)),
+    "week": (gettext_lazy("In the last 7 days"), timedelta(days=7)),
+    "month": (gettext_lazy("In the last 30 days"), timedelta(days=30)),
 }
 LOOKS: Mapping[str, str] = {EventState.PROCESSED: "ok", EventState.UNLINKED: "warn", EventState.REJECTED: "bad"}
 _PATIENCE = "3s"  # a rare type among millions of events is not worth waiting for longer
@@ -168,8 +170,8 @@ def show(events: Sequence[Event]) -> list[Row]:
 def word_of(event: Event) -> str:
     """The state of an event in a word or three."""
     if event.state == EventState.PROCESSED:
-        return "Processed, with a warning" if event.error else "Processed"
-    return "Found no person" if event.state == EventState.UNLINKED else "Rejected"
+        return gettext("Processed, with a warning") if event.error else gettext("Processed")
+    return gettext("Found no person") if event.state == EventState.UNLINKED else gettext("Rejected")
 
 
 def name_people(profile_ids: Sequence[UUID]) -> dict[UUID, Person]:
@@ -212,9 +214,9 @@ def find_by_name(text: str, limit: int) -> list[Hit]:
         found += Inbox.objects.filter(pk__in=set(ids) - {event.pk for event in found}).defer("payload")
     return [
         Hit(
-            event.type or "Event",
+            event.type or gettext("Event"),
             reverse("events:show", args=[event.pk]),
-            f"{word_of(event) if isinstance(event, Event) else 'Waiting'}, {relative(event.received_at)}",
+            f"{word_of(event) if isinstance(event, Event) else gettext('Waiting')}, {relative(event.received_at)}",
         )
         for event in found
     ]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps_connectors.models import App
 from core.lib import uuid7
@@ -103,13 +104,21 @@ def name_hooks(ids: list[str]) -> Mapping[str, Cause]:
     """The causes "webhook:APP" in words."""
     wanted = [int(each) for each in ids if each.isdecimal()]
     names = App.objects.filter(pk__in=wanted).values_list("pk", "name")
-    return {str(pk): Cause(f"a webhook of {name}", reverse("apps:show", args=[pk])) for pk, name in names}
+    return {
+        str(pk): Cause(gettext("a webhook of %(app)s") % {"app": name}, reverse("apps:show", args=[pk]))
+        for pk, name in names
+    }
 
 
 def _in_words(event: Event, source: Cause) -> Cause:
     if event.source_kind == SourceKind.RUN:
         return source
-    return Cause(f"{event.type}, by {source.label}" if event.type else source.label, source.url)
+    return Cause(
+        gettext("%(type)s, by %(source)s") % {"type": event.type, "source": source.label}
+        if event.type
+        else source.label,
+        source.url,
+    )
 
 
 def ids_of(name: str) -> list[UUID]:

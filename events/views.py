@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
@@ -17,7 +18,7 @@ from core.lib import uuid7
 from core.ui.forms import actor_of
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
 from core.ui.remembering import remembers
-from core.ui.wording import plural
+from core.ui.wording import counted
 from core.work.models import UNFINISHED, Work
 from events import over_time, pages
 from events.inbox import count_waiting
@@ -86,13 +87,25 @@ def replay_events(request: HttpRequest) -> HttpResponse:
         filters = pages.read_filters(request.POST.dict())
         ids = [one] if one else [event.pk for event in pages.find(filters, before=None, limit=MOST).events]
     except pages.TooSlow:
-        messages.error(request, "Looking through all events for this takes too long. Choose a shorter time.")
+        messages.error(request, gettext("Looking through all events for this takes too long. Choose a shorter time."))
         return redirect("events:list")
     count = replay(ids, actor=actor_of(request))
     if count:
-        messages.success(request, f"{plural(count, 'event')} will be taken again, in the order they came.")
+        messages.success(
+            request,
+            counted(
+                ngettext(
+                    "%(count)s event will be taken again, in the order they came.",
+                    "%(count)s events will be taken again, in the order they came.",
+                    count,
+                ),
+                count,
+            ),
+        )
     else:
-        messages.error(request, "None of these can be taken again: rows of a run come again with their schedule.")
+        messages.error(
+            request, gettext("None of these can be taken again: rows of a run come again with their schedule.")
+        )
     return redirect("events:show", one) if one else redirect("events:list")
 
 
@@ -101,4 +114,4 @@ def _being_taken_again() -> list[Work]:
 
 
 def _spans() -> list[tuple[str, str]]:
-    return [(key, label) for key, (label, _) in pages.SPANS.items()]
+    return [(key, str(label)) for key, (label, _) in pages.SPANS.items()]

@@ -12,6 +12,7 @@ from typing import Any
 
 import environ
 from cryptography.fernet import Fernet
+from django.conf.locale import LANG_INFO
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
@@ -35,6 +36,15 @@ def read_text(name: str, *, default: str = "") -> str:
 def read_list(name: str, *, default: list[str]) -> list[str]:
     """Return comma-separated values without blanks."""
     return [part.strip() for part in read_text(name).split(",") if part.strip()] or default
+
+
+def read_languages(name: str, *, always: str) -> list[tuple[str, str]]:
+    """Return the languages of pages, each by its code and its own name; `always` is among them."""
+    codes = dict.fromkeys([always, *read_list(name, default=[])])
+    for code in codes:
+        if "name_local" not in LANG_INFO.get(code, {}):
+            raise ImproperlyConfigured(f"{name} names “{code}”. Set it to codes of languages, such as: en,de,pt-br.")
+    return [(code, LANG_INFO[code]["name_local"]) for code in codes]
 
 
 def read_bool(name: str, *, default: bool) -> bool:

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from apps_connectors import pages as app_pages
@@ -38,7 +39,9 @@ def load_demo_shop(request: HttpRequest) -> HttpResponse:
     """Set the demo shop up; what follows is seen on Home."""
     with telling(request):
         in_browser.load(actor=actor_of(request))
-        messages.success(request, "The demo shop is connected. Its customers come in now; look at what runs below.")
+        messages.success(
+            request, gettext("The demo shop is connected. Its customers come in now; look at what runs below.")
+        )
     return redirect("home")
 
 
@@ -106,8 +109,10 @@ def show_home(request: HttpRequest) -> HttpResponse:
 def title_of(problems: Sequence[Problem], *, is_empty: bool) -> str:
     """The answer to the first question anyone has."""
     if not problems:
-        return "Nothing flows yet" if is_empty else "All is flowing"
-    return f"{in_words(len(problems))} {'thing needs' if len(problems) == 1 else 'things need'} you"
+        return gettext("Nothing flows yet") if is_empty else gettext("All is flowing")
+    return ngettext("%(count)s thing needs you", "%(count)s things need you", len(problems)) % {
+        "count": in_words(len(problems))
+    }
 
 
 def _poll_status(running: Sequence[object]) -> int:

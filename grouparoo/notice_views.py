@@ -19,7 +19,8 @@ from schedules.runs import UNFINISHED
 @role_required(Role.VIEWER)
 def show_notices(request: HttpRequest) -> HttpResponse:
     """What the person has not seen yet; htmx asks no more once nothing goes on that they started."""
-    goes_on = Run.objects.filter(Q(trigger=f"person:{request.user.pk}"), state__in=UNFINISHED).exists()
+    mine = Run.objects.filter(Q(trigger=f"person:{request.user.pk}"), state__in=UNFINISHED)
+    goes_on = notices.awaits(request.user.pk) or mine.exists()
     return _answer(request, status=200 if goes_on or not wants_fragment(request) else STOP_POLLING)
 
 

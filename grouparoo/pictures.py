@@ -101,7 +101,7 @@ def _take_all(
     page.wait_for_url(base)
     for name, address in screens.items():
         page.goto(urljoin(base, address))
-        page.wait_for_function("() => !document.querySelector('[hx-trigger^=load], .htmx-request')")
+        page.wait_for_function("() => !document.querySelector('[hx-trigger^=load], .htmx-request, [aria-busy]')")
         size += _save(page, folder / f"{name}-{width}-{theme}.png")
     context.close()
     return size

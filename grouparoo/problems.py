@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.ui.counting import count
@@ -22,12 +23,12 @@ from schedules.pages import Standing
 class ProblemKind(models.TextChoices):
     """What kind of thing is wrong."""
 
-    SCHEDULE_HALTED = "schedule_halted", "A schedule stopped: credentials, a missing table, the guard"
-    SUBSCRIPTION_HALTED = "subscription_halted", "Outbound events stopped"
-    RUN_FAILED = "run_failed", "A run failed"
-    SCHEDULE_LATE = "schedule_late", "A schedule did not run for twice its rhythm"
-    APP_SILENT = "app_silent", "An App does not answer its test"
-    PROPERTY_PAUSED = "property_paused", "A property is not asked for any more"
+    SCHEDULE_HALTED = "schedule_halted", gettext_lazy("A schedule stopped: credentials, a missing table, the guard")
+    SUBSCRIPTION_HALTED = "subscription_halted", gettext_lazy("Outbound events stopped")
+    RUN_FAILED = "run_failed", gettext_lazy("A run failed")
+    SCHEDULE_LATE = "schedule_late", gettext_lazy("A schedule did not run for twice its rhythm")
+    APP_SILENT = "app_silent", gettext_lazy("An App does not answer its test")
+    PROPERTY_PAUSED = "property_paused", gettext_lazy("A property is not asked for any more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def find_problems(
         Problem(
             ProblemKind.SCHEDULE_HALTED,
             f"schedule:{schedule.pk}",
-            f"“{schedule}” stopped and needs a person",
+            gettext("“%(schedule)s” stopped and needs a person") % {"schedule": schedule},
             f"{schedule.halted_reason} {run_pages.explain_halt(schedule)}".strip(),
             reverse("schedules:show", args=[schedule.pk]),
-            "Open the schedule",
+            gettext("Open the schedule"),
             "circle-pause",
             is_bad=False,
         )
@@ -80,10 +81,10 @@ def find_problems(
         Problem(
             ProblemKind.SUBSCRIPTION_HALTED,
             f"subscription:{subscription.pk}",
-            f"“{subscription.name}” stopped and needs a person",
-            f"{subscription.reason} The events that come meanwhile are kept.",
+            gettext("“%(subscription)s” stopped and needs a person") % {"subscription": subscription.name},
+            gettext("%(reason)s The events that come meanwhile are kept.") % {"reason": subscription.reason},
             reverse("subscriptions:show", args=[subscription.pk]),
-            "Open the subscription",
+            gettext("Open the subscription"),
             "circle-pause",
             is_bad=False,
         )
@@ -93,10 +94,10 @@ def find_problems(
         Problem(
             ProblemKind.RUN_FAILED,
             f"schedule:{run.schedule_id}",
-            f"The last run of “{run.schedule}” failed",
-            run.error or "It gave no reason.",
+            gettext("The last run of “%(schedule)s” failed") % {"schedule": run.schedule},
+            run.error or gettext("It gave no reason."),
             reverse("runs:show", args=[run.pk]),
-            f"See run {run.pk}",
+            gettext("See run %(run)s") % {"run": run.pk},
         )
         for run in standing.failed
     ]
@@ -104,11 +105,14 @@ def find_problems(
         Problem(
             ProblemKind.SCHEDULE_LATE,
             f"schedule:{schedule.pk}",
-            f"“{schedule}” does not run as it should",
-            f"It should run {run_pages.rhythm(schedule)}; its last run was {relative(since)}. Look whether the workers"
-            " have more to do than they can: /readyz says how long things wait.",
+            gettext("“%(schedule)s” does not run as it should") % {"schedule": schedule},
+            gettext(
+                "It should run %(rhythm)s; its last run was %(since)s. Look whether the workers have "
+                "more to do than they can: /readyz says how long things wait."
+            )
+            % {"rhythm": run_pages.rhythm(schedule), "since": relative(since)},
             reverse("schedules:show", args=[schedule.pk]),
-            "Open the schedule",
+            gettext("Open the schedule"),
         )
         for schedule, since in standing.late
     ]
@@ -116,10 +120,10 @@ def find_problems(
         Problem(
             ProblemKind.APP_SILENT,
             f"app:{app.pk}",
-            f"{app} does not answer",
-            app.test_message or "The last test failed.",
+            gettext("%(app)s does not answer") % {"app": app},
+            app.test_message or gettext("The last test failed."),
             reverse("apps:show", args=[app.pk]),
-            "Open the App",
+            gettext("Open the App"),
         )
         for app in silent
     ]
@@ -127,10 +131,10 @@ def find_problems(
         Problem(
             ProblemKind.PROPERTY_PAUSED,
             f"property:{rule.pk}",
-            f"The property “{rule}” is paused",
-            f"{rule.paused_reason} Its values stay as they are until it is asked again.",
+            gettext("The property “%(rule)s” is paused") % {"rule": rule},
+            gettext("%(reason)s Its values stay as they are until it is asked again.") % {"reason": rule.paused_reason},
             reverse("properties:show", args=[rule.pk]),
-            "Open the property",
+            gettext("Open the property"),
             "circle-pause",
             is_bad=False,
         )

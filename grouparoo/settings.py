@@ -21,6 +21,7 @@ from grouparoo.environment import (
     read_email_url,
     read_encryption_keys,
     read_int,
+    read_languages,
     read_list,
     read_signing_key,
     read_text,
@@ -83,6 +84,7 @@ MIDDLEWARE = [
     "core.ui.middleware.SessionUse",
     "core.ui.middleware.SecondFactorFirst",
     "core.ui.middleware.ViewersFormats",
+    "core.ui.middleware.ViewersLanguage",
     "core.ui.middleware.NotFoundPages",
 ]
 
@@ -317,8 +319,10 @@ STORAGES = {
 MEDIA_ROOT = VAR / "uploads"
 USE_TZ = True
 TIME_ZONE = "UTC"  # what is stored; people see the project's own time zone
-USE_I18N = False
-LANGUAGE_CODE = "en"
+USE_I18N = True
+LANGUAGE_CODE = "en"  # of what has no viewer: the API, commands, work in the background
+LANGUAGES = read_languages("LANGUAGES", always=LANGUAGE_CODE)
+LOCALE_PATHS = [BASE_DIR / "locale"]  # one catalogue for all packages: texts move between them
 
 # ---------------------------------------------------------------- logging
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from django.db import connection
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 from apps_connectors.models import App
 from core.ui import next_steps
@@ -55,29 +56,68 @@ def list_steps(done: Sequence[bool]) -> list[SetupStep]:
     """All steps, the first that is not done with the shortest way there."""
     first = next((place for place, is_done in enumerate(done) if not is_done), len(done))
     return [
-        SetupStep(label, verb, text, is_done, place == first, find_url(place) if place == first else reverse(page))
+        SetupStep(
+            str(label),
+            str(verb),
+            str(text),
+            is_done,
+            place == first,
+            find_url(place) if place == first else reverse(page),
+        )
         for place, ((label, verb, text, page), is_done) in enumerate(zip(_STEPS, done, strict=True))
     ]
 
 
 _STEPS = (
-    ("Connect an App", "Connect an App", "A database, a file: where your customers are.", "apps:list"),
     (
-        "Define a property that identifies a person",
-        "Define a property",
-        "Such as email or a user id; a table gives many at once.",
+        gettext_lazy("Connect an App"),
+        gettext_lazy("Connect an App"),
+        gettext_lazy("A database, a file: where your customers are."),
+        "apps:list",
+    ),
+    (
+        gettext_lazy("Define a property that identifies a person"),
+        gettext_lazy("Define a property"),
+        gettext_lazy("Such as email or a user id; a table gives many at once."),
         "properties:list",
     ),
-    ("Bring in data", "Bring in data", "By a schedule, an upload, or events sent to the API.", "schedules:list"),
-    ("Make a group", "Make a group", "Pick people by what you know about them.", "groups:list"),
-    ("Send it somewhere", "Send a group", "You see what would leave before anything does.", "schedules:list"),
+    (
+        gettext_lazy("Bring in data"),
+        gettext_lazy("Bring in data"),
+        gettext_lazy("By a schedule, an upload, or events sent to the API."),
+        "schedules:list",
+    ),
+    (
+        gettext_lazy("Make a group"),
+        gettext_lazy("Make a group"),
+        gettext_lazy("Pick people by what you know about them."),
+        "groups:list",
+    ),
+    (
+        gettext_lazy("Send it somewhere"),
+        gettext_lazy("Send a group"),
+        gettext_lazy("You see what would leave before anything does."),
+        "schedules:list",
+    ),
 )
 # What the button on another page says, and why.
 _NEXT = {
-    PROPERTY: ("choose what to know of a person", "Names and types are guessed from a table; you tick what you want."),
-    DATA: ("bring people in", "A schedule reads the table now, and from then on whatever changes."),
-    GROUP: ("make a group", "Pick people by what you know about them, counted while you write."),
-    EXPORT: ("send people somewhere", "Choose the tool, then look at what would leave before anything does."),
+    PROPERTY: (
+        gettext_lazy("choose what to know of a person"),
+        gettext_lazy("Names and types are guessed from a table; you tick what you want."),
+    ),
+    DATA: (
+        gettext_lazy("bring people in"),
+        gettext_lazy("A schedule reads the table now, and from then on whatever changes."),
+    ),
+    GROUP: (
+        gettext_lazy("make a group"),
+        gettext_lazy("Pick people by what you know about them, counted while you write."),
+    ),
+    EXPORT: (
+        gettext_lazy("send people somewhere"),
+        gettext_lazy("Choose the tool, then look at what would leave before anything does."),
+    ),
 }
 
 
@@ -143,7 +183,7 @@ def _find_next(own: int, subject: object) -> NextStep | None:
     label, text = _NEXT[first]
     app = subject if isinstance(subject, App) else None
     group = subject if isinstance(subject, Group) else None
-    return NextStep(label, text, find_url(first, app=app, group=group))
+    return NextStep(str(label), str(text), find_url(first, app=app, group=group))
 
 
 def _after_run(subject: object) -> NextStep | None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop
 
 from core.accounts.models import Role
 from core.accounts.permissions import has_role
@@ -25,19 +26,20 @@ select p.name, coalesce(p.sending_stopped, false), coalesce(p.sending_stopped_re
        (select count(*) from profile_property_rule where state <> 'deleted'),
        (select count(*) from run where state in ('pending', 'running')),
        (select count(*) from subscription),
-       exists (select 1 from notice where person_id = %(person)s),
-       exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
+       exists (select 1 from notice where person_id = %(person)s and not is_promised),
+       exists (select 1 from notice where person_id = %(person)s and is_promised)
+       or exists (select 1 from run where state in ('pending', 'running') and trigger = 'person:' || %(person)s)
   from (select 1) always left join project p on p.id = 1
 """
 
 
 # What only admins see: label, icon, namespace.
 _ADMINS = (
-    ("Team", "users", "team"),
-    ("API keys", "key-round", "api_keys"),
-    ("Audit log", "scroll-text", "audit_log"),
-    ("Erasures", "eraser", "erasures"),
-    ("Settings", "sliders-horizontal", "settings"),
+    (gettext_noop("Team"), "users", "team"),
+    (gettext_noop("API keys"), "key-round", "api_keys"),
+    (gettext_noop("Audit log"), "scroll-text", "audit_log"),
+    (gettext_noop("Erasures"), "eraser", "erasures"),
+    (gettext_noop("Settings"), "sliders-horizontal", "settings"),
 )
 # What leads there from the keyboard: g, then this letter.
 _LETTERS = {
@@ -84,10 +86,10 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         url = reverse("home" if place == "home" else f"{place}:list")
         current = here == place or (place == "home" and request.path == url)
         keys = f"g {_LETTERS[place]}" if place in _LETTERS else ""
-        return NavItem(label, icon, url, current, count, count_label, keys)
+        return NavItem(gettext(label), icon, url, current, count, count_label, keys)
 
     is_admin = has_role(user, Role.ADMIN)
-    about = "" if exact else "about "
+    people_told = number(people) if exact else gettext("about %(people)s") % {"people": number(people)}
     return {
         "project_name": name or "Grouparoo",
         "shortcuts": shortcuts.are_on(request),
@@ -97,18 +99,21 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "sending_stopped_reason": reason,
         "nav": [
             [
-                item("Home", "house", "home"),
-                item("Profiles", "user", "profiles", f"{about}{number(people)}"),
-                item("Properties", "list", "properties", number(rules)),
-                item("Groups", "blend", "groups", number(groups)),
-                item("Events", "zap", "events"),
+                item(gettext_noop("Home"), "house", "home"),
+                item(gettext_noop("Profiles"), "user", "profiles", people_told),
+                item(gettext_noop("Properties"), "list", "properties", number(rules)),
+                item(gettext_noop("Groups"), "blend", "groups", number(groups)),
+                item(gettext_noop("Events"), "zap", "events"),
             ],
             [
-                item("Apps", "plug", "apps", number(apps)),
-                item("Schedules", "clock", "schedules", number(schedules)),
-                item("Runs", "refresh-cw", "runs", number(running) if running else "", " running"),
-                item("Outbound events", "send", "subscriptions", number(subscriptions) if subscriptions else ""),
+                item(gettext_noop("Apps"), "plug", "apps", number(apps)),
+                item(gettext_noop("Schedules"), "clock", "schedules", number(schedules)),
+                item(gettext_noop("Runs"), "refresh-cw", "runs", number(running or None), gettext("running")),
+                item(gettext_noop("Outbound events"), "send", "subscriptions", number(subscriptions or None)),
             ],
-            [item("Marketplace", "blocks", "marketplace"), *(item(*entry) for entry in _ADMINS if is_admin)],
+            [
+                item(gettext_noop("Marketplace"), "blocks", "marketplace"),
+                *(item(*entry) for entry in _ADMINS if is_admin),
+            ],
         ],
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext
 from psycopg2 import sql
 
 from core.accounts import project
@@ -95,7 +96,10 @@ def overlap(group_ids: Sequence[int]) -> Overlap:
     """Raises InvalidInput unless 2 to 8 groups are given, Refused when it takes too long."""
     asked = sorted(set(group_ids))
     if not 2 <= len(asked) <= MOST_GROUPS:
-        raise InvalidInput(f"Choose 2 to {MOST_GROUPS} groups.", {"groups": f"Choose 2 to {MOST_GROUPS} groups."})
+        raise InvalidInput(
+            gettext("Choose 2 to %(most_groups)s groups.") % {"most_groups": MOST_GROUPS},
+            {"groups": gettext("Choose 2 to %(most_groups)s groups.") % {"most_groups": MOST_GROUPS}},
+        )
     with _patiently() as cursor:
         cursor.execute(_OVERLAP, [asked])
         combinations = tuple(Combination(tuple(row[0]), row[1]) for row in cursor.fetchall())
@@ -160,7 +164,11 @@ class _Reader:
             )  # the greatest itself is the last's
         edges = [float(least + width * step) for step in range(RANGES + 1)]
         return tuple(
-            Part(f"{number(edges[step])} to {number(edges[step + 1])}", people.get(step + 1, 0))
+            Part(
+                gettext("%(edges)s to %(edges_2)s")
+                % {"edges": number(edges[step]), "edges_2": number(edges[step + 1])},
+                people.get(step + 1, 0),
+            )
             for step in range(RANGES)
         )
 
@@ -178,7 +186,7 @@ class _Reader:
 
     def _say(self, text: str) -> str:
         if self.rule.type == "boolean":
-            return "Yes" if text == "true" else "No"
+            return gettext("Yes") if text == "true" else gettext("No")
         return number(float(text)) if self.rule.type in _NUMBERS else value_text(text, self.rule.type, is_identity=True)
 
 
@@ -194,4 +202,7 @@ def _patiently() -> Iterator[Any]:
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) != _CANCELED:
             raise
-        raise Refused(f"This took longer than {LIMIT_MS / 1000:g} seconds and was given up. Ask for less.") from error
+        raise Refused(
+            gettext("This took longer than %(seconds)s seconds and was given up. Ask for less.")
+            % {"seconds": f"{LIMIT_MS / 1000:g}"}
+        ) from error

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 
 class GroupsConfig(AppConfig):
@@ -21,5 +22,5 @@ class GroupsConfig(AppConfig):
         check_types_with(refuse_new_type)
         check_with(refuse_short_retention)
         causes.register("group", name_causes)
-        slots.register(Slot("group", "Used by", "groups:users", order=2))
-        search.register(Finder("groups", "Groups", "blend", find_groups, order=1))
+        slots.register(Slot("group", gettext_lazy("Used by"), "groups:users", order=2))
+        search.register(Finder("groups", gettext_lazy("Groups"), "blend", find_groups, order=1))

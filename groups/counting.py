@@ -19,6 +19,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext
 from psycopg2 import sql
 
 from core.accounts import project
@@ -128,7 +129,9 @@ def stream(rules: Any, *, draft: str, limit_ms: int = LIMIT_MS) -> Iterator[Esti
     Raises as `count` does, InvalidInput at once.
     """
     if not _DRAFT.fullmatch(draft):
-        raise InvalidInput("A draft is named by 8 to 40 letters and digits.", {"draft": "Give the draft a name."})
+        raise InvalidInput(
+            gettext("A draft is named by 8 to 40 letters and digits."), {"draft": gettext("Give the draft a name.")}
+        )
     return _stream(check_rules(rules), f"count {draft}", limit_ms)
 
 
@@ -176,8 +179,11 @@ def _within(limit_ms: int, *, name: str = "") -> Iterator[Any]:
         if name and time.monotonic() - began < limit_ms / 1000:
             raise _Superseded from error
         raise Refused(
-            f"Counting took longer than {limit_ms / 1000:g} seconds and was given up. The rules can be saved all the"
-            " same; their members are then found in the background."
+            gettext(
+                "Counting took longer than %(seconds)s seconds and was given up. The rules can be "
+                "saved all the same; their members are then found in the background."
+            )
+            % {"seconds": f"{limit_ms / 1000:g}"}
         ) from error
 
 

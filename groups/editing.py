@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -17,7 +18,8 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput, Refused
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import read_guid
-from core.ui.wording import plural
+from core.ui.used_by import users_of
+from core.ui.wording import counted, people
 from events import queries as event_queries
 from groups import groups_store, queries, streaming
 from groups.builder import form as draft_form
@@ -52,7 +54,11 @@ def create_manual(request: HttpRequest) -> HttpResponse:
         with form.catching():
             name = form.cleaned_data["name"]
             group = groups_store.create_group(name, kind=GroupKind.MANUAL, actor=actor_of(request))
-            return told(request, f"The group {group} was made. Put people into it.", to=_address(group))
+            return told(
+                request,
+                gettext("The group %(group)s was made. Put people into it.") % {"group": group},
+                to=_address(group),
+            )
     return render_form(request, "groups/name.html", {"form": form, "group": None})
 
 
@@ -67,7 +73,7 @@ def edit_group(request: HttpRequest, group_id: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with form.catching():
             group = groups_store.rename_group(group.pk, name=form.cleaned_data["name"], actor=actor_of(request))
-            return told(request, f"The group is called {group} now.", to=_address(group))
+            return told(request, gettext("The group is called %(group)s now.") % {"group": group}, to=_address(group))
     return render_form(request, "groups/name.html", {"form": form, "group": group})
 
 
@@ -78,14 +84,25 @@ def delete_group(request: HttpRequest, group_id: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=group_id)
     size = queries.count_members([group.pk]).get(group.pk, 0)
     consequences = [
-        f"{plural(size, 'person leaves', 'people leave')} it.",
-        "The log of who joined and left is kept as long as other logs.",
+        counted(ngettext("%(count)s person leaves it.", "%(count)s people leave it.", size), size),
+        gettext("The log of who joined and left is kept as long as other logs."),
     ]
-    question = Question(f"Delete {group}?", consequences, verb="Delete group", back=_address(group))
+    question = Question(
+        gettext("Delete %(group)s?") % {"group": group},
+        consequences,
+        verb=gettext("Delete group"),
+        back=_address(group),
+        against=[
+            gettext("%(user)s uses it: take it out there first.") % {"user": f"{user[:1].upper()}{user[1:]}"}
+            for user in users_of(group)
+        ],
+    )
 
     def delete() -> HttpResponse:
         groups_store.delete_group(group.pk, actor=actor_of(request))
-        return told(request, f"The group {group.name} was deleted.", to=reverse("groups:list"))
+        return told(
+            request, gettext("The group %(group)s was deleted.") % {"group": group.name}, to=reverse("groups:list")
+        )
 
     return confirmed(request, question, delete)
 
@@ -97,7 +114,7 @@ def recalculate(request: HttpRequest, group_id: int) -> HttpResponse:
     group = get_object_or_404(Group, pk=group_id)
     with telling(request):
         groups_store.recalculate_group(group.pk, actor=actor_of(request))
-        messages.success(request, "Everyone is gone through again, in the background.")
+        messages.success(request, gettext("Everyone is gone through again, in the background."))
     return redirect(_address(group))
 
 
@@ -139,11 +156,13 @@ def add_one(request: HttpRequest, group_id: int) -> HttpResponse:
         with telling(request):
             found = find_by_lines(form.cleaned_data["person"])
             if not found.guids:
-                raise InvalidInput(f"Nobody is found by “{form.cleaned_data['person']}”. Nothing was changed.")
+                raise InvalidInput(gettext("Nobody is found by “%(person)s”. Nothing was changed.") % form.cleaned_data)
             joined = groups_store.add_members(group.pk, found.guids, actor=actor_of(request))
-            messages.success(request, "They are in the group now." if joined else "They were in the group already.")
+            messages.success(
+                request, gettext("They are in the group now.") if joined else gettext("They were in the group already.")
+            )
     else:
-        messages.error(request, "Write who it is: an email address, another identifying value, or a guid.")
+        messages.error(request, gettext("Write who it is: an email address, another identifying value, or a guid."))
     return redirect(_address(group))
 
 
@@ -156,11 +175,14 @@ def remove_chosen(request: HttpRequest, group_id: int) -> HttpResponse:
     with telling(request):
         left = groups_store.remove_members(group.pk, chosen, actor=actor_of(request))
         if left == 1:
-            messages.success(request, "They were taken out of the group.")
+            messages.success(request, gettext("They were taken out of the group."))
         elif left:
-            messages.success(request, f"{left} people were taken out of the group.")
+            text = ngettext(
+                "%(count)s person was taken out of the group.", "%(count)s people were taken out of the group.", left
+            )
+            messages.success(request, text % {"count": left})
         elif not chosen:
-            messages.error(request, "Choose who is to be taken out.")
+            messages.error(request, gettext("Choose who is to be taken out."))
     return redirect(_address(group))
 
 
@@ -177,7 +199,11 @@ def _build(request: HttpRequest, group: Group | None) -> HttpResponse:
             if "name" in error.fields or not error.fields:
                 form.add_problem(error)
         else:
-            return told(request, f"{saved_group} was saved. Its members follow in a moment.", to=_address(saved_group))
+            return told(
+                request,
+                gettext("%(saved_group)s was saved. Its members follow in a moment.") % {"saved_group": saved_group},
+                to=_address(saved_group),
+            )
     elif do == "save":  # the name is missing: what is wrong with the rules is told at the same time
         try:
             groups_store.check_rules(draft.tree())
@@ -247,7 +273,7 @@ def _count(draft: Draft) -> Live:
     try:
         counted = count(draft.tree())
     except InvalidInput:
-        return Live(problem=streaming.INCOMPLETE)
+        return Live(problem=str(streaming.INCOMPLETE))
     except Refused as error:
         return Live(problem=error.message)
     return streaming.show(counted, draft)
@@ -263,12 +289,19 @@ def _listed(form: ListForm) -> list[str]:
 
 def _said(act: str, joined: int, left: int, found: Found) -> str:
     if act == "replace":
-        return f"{plural(joined, 'person', 'people')} joined and {plural(left, 'person', 'people')} left."
+        return gettext("%(joined)s joined and %(left)s left.") % {"joined": people(joined), "left": people(left)}
     there = len(found.guids) - joined - left
     if act == "add":
-        already = f"; {there} {'was' if there == 1 else 'were'} in it already" if there else ""
-        return f"{plural(joined, 'person', 'people')} joined{already}."
-    return f"{plural(left, 'person', 'people')} left{f'; {there} of them were not in it' if there else ''}."
+        text = gettext("%(people)s joined.")
+        if there:
+            text = ngettext(
+                "%(people)s joined; %(count)s was in it already.",
+                "%(people)s joined; %(count)s were in it already.",
+                there,
+            )
+        return text % {"people": people(joined), "count": there}
+    text = gettext("%(people)s left; %(count)s of them were not in it.") if there else gettext("%(people)s left.")
+    return text % {"people": people(left), "count": there}
 
 
 def _address(group: Group) -> str:

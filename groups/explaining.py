@@ -14,6 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import connection
+from django.utils.translation import gettext, ngettext
 from psycopg2 import sql
 
 from core.lib.clock import from_us
@@ -21,7 +22,7 @@ from groups.compile import HAPPENED, Compiled, Scope, compile_leaf, compile_time
 from groups.definitions import Definition, define_many, event_types
 from groups.foreseeing import MOST_TIMES, Question, foresee
 from groups.models import Group, GroupKind, GroupMember
-from groups.sentence import say_leaf
+from groups.sentence import say_leaf, say_name
 from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Leaf, Node, Source, Times
 from profiles.meta import CAUSE, UPDATED, get
 from profiles.models import Profile
@@ -271,7 +272,7 @@ class _Explaining:
                 return "event", leaf.type, leaf.type, len(done), done[-1] if done else None, ""
             case Leaf(source=Source.PROFILE):
                 value = getattr(self.profile, "pk" if leaf.key == "guid" else leaf.key)
-                return "profile", leaf.key, leaf.label, value, None, ""
+                return "profile", leaf.key, say_name(leaf), value, None, ""
             case Leaf():
                 entry = self.profile.property_meta.get(leaf.key)
                 updated = get(entry, UPDATED)
@@ -301,8 +302,14 @@ def _say_short(leaf: AnyLeaf, value: Any) -> str:
     if isinstance(leaf, EventLeaf):
         lacking = leaf.count - value
         if lacking > 0 and leaf.times is not Times.AT_MOST:
-            return f"{'one' if lacking == 1 else lacking} {leaf.type} short"
-        return f"{'one' if lacking == -1 else -lacking} {leaf.type} too many" if lacking < 0 else ""
+            return ngettext("one %(event)s short", "%(count)s %(event)s short", lacking) % {
+                "count": lacking,
+                "event": leaf.type,
+            }
+        if lacking >= 0:
+            return ""
+        text = ngettext("one %(event)s too many", "%(count)s %(event)s too many", -lacking)
+        return text % {"count": -lacking, "event": leaf.type}
     if not isinstance(leaf, Leaf) or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     direction = _SHORT.get(leaf.operator.key)
@@ -311,4 +318,8 @@ def _say_short(leaf: AnyLeaf, value: Any) -> str:
     distance = round((leaf.argument - value) * direction, 6)
     if not distance:
         return ""
-    return f"{leaf.label} is {distance:g} {'short of' if direction > 0 else 'above'} {leaf.argument:g}"
+    if direction > 0:
+        text = gettext("%(property)s is %(distance)s short of %(wanted)s")
+    else:
+        text = gettext("%(property)s is %(distance)s above %(wanted)s")
+    return text % {"property": leaf.label, "distance": f"{distance:g}", "wanted": f"{leaf.argument:g}"}

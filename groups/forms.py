@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django import forms
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from core.ui.forms import ProductForm
 from groups.groups_store import MAX_NAME
@@ -16,10 +18,10 @@ class NameForm(ProductForm):
     """What a group is called."""
 
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=MAX_NAME,
-        help_text="What your team calls these people.",
-        error_messages={"required": "Give the group a name."},
+        help_text=gettext_lazy("What your team calls these people."),
+        error_messages={"required": gettext_lazy("Give the group a name.")},
     )
 
 
@@ -27,7 +29,9 @@ class OneForm(ProductForm):
     """One person for a manual group."""
 
     person = forms.CharField(
-        label="Person", max_length=500, help_text="An email address, another value that identifies someone, or a guid."
+        label=gettext_lazy("Person"),
+        max_length=500,
+        help_text=gettext_lazy("An email address, another value that identifies someone, or a guid."),
     )
 
 
@@ -35,23 +39,27 @@ class ListForm(ProductForm):
     """A list of people, pasted or as a file. Replacing is done when it was said what that would change."""
 
     lines = forms.CharField(
-        label="People",
+        label=gettext_lazy("People"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 10, "class": "is-code", "spellcheck": "false"}),
-        help_text="One a line: an email address, another value that identifies someone, or a guid."
-        f" At most {MOST_LINES:,} lines.",
+        help_text=format_lazy(
+            gettext_lazy(
+                "One a line: an email address, another value that identifies someone, or a guid. At most {most} lines."
+            ),
+            most=f"{MOST_LINES:,}",
+        ),
     )
     file = forms.FileField(
-        label="Or a CSV",
+        label=gettext_lazy("Or a CSV"),
         required=False,
-        help_text="The column named like an identifying property is used, or else the first one.",
+        help_text=gettext_lazy("The column named like an identifying property is used, or else the first one."),
     )
     act = forms.ChoiceField(
-        label="What to do with them",
+        label=gettext_lazy("What to do with them"),
         choices=[
-            ("add", "Put them into the group"),
-            ("remove", "Take them out of it"),
-            ("replace", "Make them its members, and nobody else"),
+            ("add", gettext_lazy("Put them into the group")),
+            ("remove", gettext_lazy("Take them out of it")),
+            ("replace", gettext_lazy("Make them its members, and nobody else")),
         ],
         widget=forms.RadioSelect,
         initial="add",
@@ -62,7 +70,7 @@ class ListForm(ProductForm):
         """One of the two ways in."""
         cleaned: dict[str, Any] = super().clean() or {}
         if not cleaned.get("lines", "").strip() and not cleaned.get("file"):
-            self.add_error("lines", "Write at least one line, or choose a file.")
+            self.add_error("lines", gettext("Write at least one line, or choose a file."))
         return cleaned
 
 
@@ -71,10 +79,14 @@ class ValuesForm(ProductForm):
 
     property = forms.CharField(widget=forms.HiddenInput)
     name = forms.CharField(
-        label="Name of each group", max_length=MAX_NAME, help_text="{value} stands for the value, in every name."
+        label=gettext_lazy("Name of each group"),
+        max_length=MAX_NAME,
+        help_text=gettext_lazy("{value} stands for the value, in every name."),
     )
     values = forms.MultipleChoiceField(
-        label="Values", widget=forms.CheckboxSelectMultiple, error_messages={"required": "Choose at least one value."}
+        label=gettext_lazy("Values"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": gettext_lazy("Choose at least one value.")},
     )
 
     def offer(self, choices: Sequence[tuple[str | None, str]]) -> None:

@@ -14,10 +14,12 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, ProtectedError, Q
 from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.ui import notices
 from groups import locks, membership, recalculation
 from groups.locks import Locked
 from groups.models import Group, GroupKind, GroupRuleUse
@@ -54,9 +56,9 @@ def check_rules(rules: Any) -> Node:
 def create_group(name: str, *, kind: str, rules: Mapping[str, Any] | None = None, actor: Actor) -> Group:
     """Make a group. A calculated one needs rules, see `groups/tree.py`, and fills in the background."""
     if kind not in GroupKind.values:
-        raise _invalid("kind", "A group is manual or calculated.")
+        raise _invalid("kind", gettext("A group is manual or calculated."))
     if kind == GroupKind.MANUAL and rules:
-        raise _invalid("rules", "A manual group has no rules: people are added to it by hand.")
+        raise _invalid("rules", gettext("A manual group has no rules: people are added to it by hand."))
     name = _check_name(name)
     node = check_rules(rules) if kind == GroupKind.CALCULATED else None
     with transaction.atomic():
@@ -68,10 +70,10 @@ def create_group(name: str, *, kind: str, rules: Mapping[str, Any] | None = None
             with transaction.atomic():
                 group = Group.objects.create(name=name, kind=kind, rules=write_tree(rules) if rules else None)
         except IntegrityError as error:
-            raise _invalid("name", f"There is already a group named {name}.") from error
+            raise _invalid("name", gettext("There is already a group named %(name)s.") % {"name": name}) from error
         if node is not None:
             _write_uses(group, node)
-            recalculation.start(group.pk, version=group.rules_version)
+            recalculation.start(group.pk, version=group.rules_version, cause=actor.cause)
         audit.record("group.create", group, after=describe(group), actor=actor)
     return group
 
@@ -87,7 +89,7 @@ def rename_group(group_id: int, *, name: str, actor: Actor) -> Group:
             with transaction.atomic():
                 group.save(update_fields=["name", "updated_at"])
         except IntegrityError as error:
-            raise _invalid("name", f"There is already a group named {name}.") from error
+            raise _invalid("name", gettext("There is already a group named %(name)s.") % {"name": name}) from error
         audit.record("group.rename", group, before=before, after=describe(group), actor=actor)
     return group
 
@@ -101,7 +103,7 @@ def update_rules(group_id: int, rules: Mapping[str, Any], *, actor: Actor) -> Gr
         _lock_graph(node)
         group = _locked(group_id)
         if group.kind != GroupKind.CALCULATED:
-            raise Refused("A manual group has no rules: people are added to it by hand.")
+            raise Refused(gettext("A manual group has no rules: people are added to it by hand."))
         if group.rules == written:
             return group
         _refuse_cycle(group, node)
@@ -111,7 +113,7 @@ def update_rules(group_id: int, rules: Mapping[str, Any], *, actor: Actor) -> Gr
         group.rules_version += 1
         group.save(update_fields=["rules", "rules_version", "updated_at"])
         _write_uses(group, node)
-        recalculation.start(group.pk, version=group.rules_version, dated=dated)
+        recalculation.start(group.pk, version=group.rules_version, dated=dated, cause=actor.cause)
         audit.record("group.update_rules", group, before=before, after=describe(group), actor=actor)
     return group
 
@@ -121,8 +123,8 @@ def recalculate_group(group_id: int, *, actor: Actor) -> None:
     with transaction.atomic():
         group = _locked(group_id)
         if group.kind != GroupKind.CALCULATED:
-            raise Refused("A manual group is not calculated.")
-        recalculation.start(group.pk, version=group.rules_version)
+            raise Refused(gettext("A manual group is not calculated."))
+        recalculation.start(group.pk, version=group.rules_version, cause=actor.cause)
         audit.record("group.recalculate", group, actor=actor)
 
 
@@ -145,7 +147,11 @@ def refuse_short_retention(settings: Mapping[str, Any]) -> None:
     asking = Group.objects.filter(rule_uses__event_type__isnull=False, rule_uses__swept_until__isnull=False)
     for group in asking.distinct().order_by("name"):
         if max(_windows(check_rules(group.rules)), default=timedelta()) > timedelta(days=days):
-            raise _invalid("event_retention_days", f"The group {group.name} looks further back than {days} days.")
+            raise _invalid(
+                "event_retention_days",
+                gettext("The group %(group)s looks further back than %(days)s days.")
+                % {"group": group.name, "days": days},
+            )
 
 
 def _recalculate_all(asked: Q, *, actor: Actor) -> int:
@@ -172,9 +178,13 @@ def delete_group(group_id: int, *, actor: Actor) -> None:
                     membership.remove(group.pk, None, followers=[], now=locked.now, cause=actor.cause)
                 audit.record("group.delete", group, before=describe(group), actor=actor)
                 group.delete()
+                notices.withdraw(recalculation.subject_of(group_id))
         except ProtectedError as error:
             users = ", ".join(sorted({str(each) for each in error.protected_objects}))
-            raise Refused(f"{group.name} is in use by {users}. Take it out there first.") from error
+            raise Refused(
+                gettext("%(group)s is in use by %(users)s. Take it out there first.")
+                % {"group": group.name, "users": users}
+            ) from error
 
 
 def add_members(group_id: int, profile_ids: Sequence[UUID], *, actor: Actor) -> int:
@@ -209,7 +219,7 @@ def move_members(
             case "replace":
                 moved = membership.replace(group_id, profile_ids, **given)
             case _:
-                raise _invalid("act", "Say add, remove or replace.")
+                raise _invalid("act", gettext("Say add, remove or replace."))
         if is_trial:
             transaction.set_rollback(True)
     return moved
@@ -234,9 +244,11 @@ def create_groups(given: Sequence[tuple[str, Mapping[str, Any]]], *, actor: Acto
     names = [_check_name(name).lower() for name, _ in given]
     taken = Group.objects.annotate(lower=Lower("name")).filter(lower__in=names).values_list("name", flat=True)
     if taken:
-        raise _invalid("name", f"There are already groups named {', '.join(sorted(taken))}.")
+        raise _invalid(
+            "name", gettext("There are already groups named %(taken)s.") % {"taken": ", ".join(sorted(taken))}
+        )
     if len(set(names)) < len(names):
-        raise _invalid("name", "Two of these groups would have the same name: leave {value} in the name.")
+        raise _invalid("name", gettext("Two of these groups would have the same name: leave {value} in the name."))
     with transaction.atomic():
         return [create_group(name, kind=GroupKind.CALCULATED, rules=rules, actor=actor) for name, rules in given]
 
@@ -252,7 +264,7 @@ def lock_manual(group_id: int) -> Locked:
     locked = locks.lock(group_id)
     group = _locked(group_id)
     if group.kind != GroupKind.MANUAL or locked is None:
-        raise Refused(f"{group.name} is calculated: its members follow from its rules.")
+        raise Refused(gettext("%(group)s is calculated: its members follow from its rules.") % {"group": group.name})
     return locked
 
 
@@ -262,7 +274,10 @@ def refuse_new_type(rule: ProfilePropertyRule) -> None:
         try:
             check_rules(group.rules)
         except InvalidInput as error:
-            raise Refused(f"The group {group.name} could not ask any more what it asks. {error.message}") from error
+            raise Refused(
+                gettext("The group %(group)s could not ask any more what it asks. %(message)s")
+                % {"group": group.name, "message": error.message}
+            ) from error
 
 
 def describe(group: Group) -> dict[str, Any]:
@@ -273,7 +288,7 @@ def describe(group: Group) -> dict[str, Any]:
 def say_rules(group: Group) -> str:
     """A calculated group's rules in one sentence; what to do when they cannot be read any more."""
     if group.kind != GroupKind.CALCULATED:
-        return "People who were added by hand."
+        return gettext("People who were added by hand.")
     try:
         return say_tree(check_rules(group.rules))
     except InvalidInput as error:
@@ -309,9 +324,9 @@ def _refuse_cycle(group: Group, node: Node) -> None:
         return
     way = row[0]
     known = dict(Group.objects.filter(pk__in=way).values_list("pk", "name"))
-    circle = " reads ".join(known.get(each, str(each)) for each in way)
+    circle = f" {gettext('reads')} ".join(known.get(each, str(each)) for each in way)
     place = next(leaf.path for leaf in node.leaves() if isinstance(leaf, GroupLeaf) and leaf.group_id == way[1])
-    message = f"A group cannot follow itself: {circle}."
+    message = gettext("A group cannot follow itself: %(circle)s.") % {"circle": circle}
     raise InvalidInput(message, fields={f"rules.{place}.group": message})
 
 
@@ -320,7 +335,10 @@ def _refuse_long_windows(node: Node) -> None:
     kept = project.current().event_retention_days
     for leaf in node.leaves():
         if isinstance(leaf, EventLeaf) and leaf.within is not None and _window_of(leaf) > timedelta(days=kept):
-            message = f"Events are kept for {kept} days (a setting), so {say_span(leaf.within)} cannot be looked back."
+            message = gettext("Events are kept for %(kept)s days (a setting), so %(span)s cannot be looked back.") % {
+                "kept": kept,
+                "span": say_span(leaf.within),
+            }
             raise InvalidInput(message, fields={f"rules.{leaf.path}.within": message})
 
 
@@ -363,16 +381,16 @@ def _dated(group: Group) -> set[int]:
 def _locked(group_id: int) -> Group:
     group = Group.objects.select_for_update(no_key=True).filter(pk=group_id).first()
     if group is None:
-        raise NotFound("There is no such group. It may have been deleted.")
+        raise NotFound(gettext("There is no such group. It may have been deleted."))
     return group
 
 
 def _check_name(name: Any) -> str:
     text = " ".join(name.split()) if isinstance(name, str) else ""
     if not text or "\0" in text:
-        raise _invalid("name", "Give the group a name.")
+        raise _invalid("name", gettext("Give the group a name."))
     if len(text) > MAX_NAME:
-        raise _invalid("name", f"A name has at most {MAX_NAME} characters.")
+        raise _invalid("name", gettext("A name has at most %(most)s characters.") % {"most": MAX_NAME})
     return text
 
 

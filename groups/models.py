@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext, gettext_lazy
 
 from profiles.models import ProfilePropertyRule
 
@@ -16,8 +17,8 @@ from profiles.models import ProfilePropertyRule
 class GroupKind(models.TextChoices):
     """How a group gets its members."""
 
-    MANUAL = "manual", "Manual"
-    CALCULATED = "calculated", "Calculated"
+    MANUAL = "manual", gettext_lazy("Manual")
+    CALCULATED = "calculated", gettext_lazy("Calculated")
 
 
 class Group(models.Model):
@@ -62,7 +63,7 @@ class GroupRuleUse(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"the group {self.group}"
+        return gettext("the group %(group)s") % {"group": self.group}
 
 
 class GroupMember(models.Model):

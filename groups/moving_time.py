@@ -17,9 +17,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-_HOURS = {"hours": 1}
-_DAYS = {"days": 1, "weeks": 7}
-_MONTHS = {"months": 1, "quarters": 3, "years": 12}
+from django.utils.translation import gettext_noop
+
+_HOURS = {gettext_noop("hours"): 1}
+_DAYS = {gettext_noop("days"): 1, gettext_noop("weeks"): 7}
+_MONTHS = {gettext_noop("months"): 1, gettext_noop("quarters"): 3, gettext_noop("years"): 12}
 UNITS: tuple[str, ...] = (*_HOURS, *_DAYS, *_MONTHS)
 
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)

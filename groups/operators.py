@@ -18,6 +18,8 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.utils.translation import gettext_noop
+
 from groups.moving_time import Boundary, Span, end_of_day, from_wall_time, start_of_day
 
 TEXT_TYPES = frozenset({"string", "email", "phone_number", "url"})
@@ -74,7 +76,10 @@ Build = Callable[[Fragment, Asked], Fragment]
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One row of the table. `sentence` has {name} for the property and {value} for the argument in words."""
+    """One row of the table. `sentence` has {name} for the property and {value} for the argument in words.
+
+    `label` and `sentence` are English here; whoever shows them translates them.
+    """
 
     key: str
     label: str
@@ -267,34 +272,44 @@ def _not(key: str, label: str, positive: Operator, words: str) -> Operator:
 def _includes(types: frozenset[str], form: Form, build: Build) -> Operator:
     return Operator(
         "includes",
-        "includes",
+        gettext_noop("includes"),
         types,
         Argument.VALUE,
         form,
         build,
-        "{name} includes {value}",
+        gettext_noop("{name} includes {value}"),
         on_single=False,
         folds_case=types == TEXT_TYPES,
     )
 
 
-_EQUALS = _text_row("equals", "equals", _text_equals, "{name} is {value}", Argument.VALUE)
-_IN = _text_row("is_any_of", "is any of", _text_in, "{name} is any of {value}", Argument.VALUES)
-_CONTAINS = _text_row("contains", "contains", _text_contains, "{name} contains {value}")
-_NUMBER_EQUALS = _number_row("equals", "equals", _json_compares("="), "{name} is {value}")
-_IN_PAST = _span_row("in_the_past", "in the past", _within(-1, 0), "{name} is in the past {value}", (-1, 0))
+_EQUALS = _text_row("equals", gettext_noop("equals"), _text_equals, gettext_noop("{name} is {value}"), Argument.VALUE)
+_IN = _text_row(
+    "is_any_of", gettext_noop("is any of"), _text_in, gettext_noop("{name} is any of {value}"), Argument.VALUES
+)
+_CONTAINS = _text_row("contains", gettext_noop("contains"), _text_contains, gettext_noop("{name} contains {value}"))
+_NUMBER_EQUALS = _number_row("equals", gettext_noop("equals"), _json_compares("="), gettext_noop("{name} is {value}"))
+_IN_PAST = _span_row(
+    "in_the_past", gettext_noop("in the past"), _within(-1, 0), gettext_noop("{name} is in the past {value}"), (-1, 0)
+)
 _NOT_EMPTY = Operator(
     "is_not_empty",
-    "is not empty",
+    gettext_noop("is not empty"),
     ALL_TYPES,
     Argument.NONE,
     Form.WHOLE,
     _has_items,
-    "{name} has items",
+    gettext_noop("{name} has items"),
     on_single=False,
 )
 _ABSENT = Operator(
-    "does_not_exist", "does not exist", ALL_TYPES, Argument.NONE, Form.WHOLE, _does_not_exist, "{name} does not exist"
+    "does_not_exist",
+    gettext_noop("does not exist"),
+    ALL_TYPES,
+    Argument.NONE,
+    Form.WHOLE,
+    _does_not_exist,
+    gettext_noop("{name} does not exist"),
 )
 _INCLUDES = (
     _includes(TEXT_TYPES, Form.TEXT, _text_equals),
@@ -304,36 +319,99 @@ _INCLUDES = (
 
 OPERATORS: tuple[Operator, ...] = (
     _EQUALS,
-    _not("does_not_equal", "does not equal", _EQUALS, "{name} is not {value}"),
+    _not("does_not_equal", gettext_noop("does not equal"), _EQUALS, gettext_noop("{name} is not {value}")),
     _IN,
-    _not("is_none_of", "is none of", _IN, "{name} is none of {value}"),
+    _not("is_none_of", gettext_noop("is none of"), _IN, gettext_noop("{name} is none of {value}")),
     _CONTAINS,
-    _not("does_not_contain", "does not contain", _CONTAINS, "{name} does not contain {value}"),
-    _text_row("starts_with", "starts with", _text_starts, "{name} starts with {value}"),
-    _text_row("ends_with", "ends with", _text_ends, "{name} ends with {value}"),
+    _not(
+        "does_not_contain", gettext_noop("does not contain"), _CONTAINS, gettext_noop("{name} does not contain {value}")
+    ),
+    _text_row("starts_with", gettext_noop("starts with"), _text_starts, gettext_noop("{name} starts with {value}")),
+    _text_row("ends_with", gettext_noop("ends with"), _text_ends, gettext_noop("{name} ends with {value}")),
     _NUMBER_EQUALS,
-    _not("does_not_equal", "does not equal", _NUMBER_EQUALS, "{name} is not {value}"),
-    _number_row("greater_than", "is greater than", _json_compares(">"), "{name} is greater than {value}"),
-    _number_row("greater_than_or_equal", "is at least", _json_compares(">="), "{name} is at least {value}"),
-    _number_row("less_than", "is less than", _json_compares("<"), "{name} is less than {value}"),
-    _number_row("less_than_or_equal", "is at most", _json_compares("<="), "{name} is at most {value}"),
-    _number_row("between", "is between", _json_between, "{name} is between {value}", Argument.RANGE),
-    Operator("is_true", "is true", BOOLEAN_TYPES, Argument.NONE, Form.JSON, _json_is("true"), "{name} is true"),
-    Operator("is_false", "is false", BOOLEAN_TYPES, Argument.NONE, Form.JSON, _json_is("false"), "{name} is false"),
-    _date_row("before", "is before", _date_before, "{name} is before {value}"),
-    _date_row("on_or_before", "is on or before", _date_on_or_before, "{name} is on or before {value}"),
-    _date_row("after", "is after", _date_after, "{name} is after {value}"),
-    _date_row("on_or_after", "is on or after", _date_on_or_after, "{name} is on or after {value}"),
-    _date_row("between", "is between", _date_between, "{name} is between {value}", Argument.RANGE),
+    _not("does_not_equal", gettext_noop("does not equal"), _NUMBER_EQUALS, gettext_noop("{name} is not {value}")),
+    _number_row(
+        "greater_than",
+        gettext_noop("is greater than"),
+        _json_compares(">"),
+        gettext_noop("{name} is greater than {value}"),
+    ),
+    _number_row(
+        "greater_than_or_equal",
+        gettext_noop("is at least"),
+        _json_compares(">="),
+        gettext_noop("{name} is at least {value}"),
+    ),
+    _number_row(
+        "less_than", gettext_noop("is less than"), _json_compares("<"), gettext_noop("{name} is less than {value}")
+    ),
+    _number_row(
+        "less_than_or_equal",
+        gettext_noop("is at most"),
+        _json_compares("<="),
+        gettext_noop("{name} is at most {value}"),
+    ),
+    _number_row(
+        "between", gettext_noop("is between"), _json_between, gettext_noop("{name} is between {value}"), Argument.RANGE
+    ),
+    Operator(
+        "is_true",
+        gettext_noop("is true"),
+        BOOLEAN_TYPES,
+        Argument.NONE,
+        Form.JSON,
+        _json_is("true"),
+        gettext_noop("{name} is true"),
+    ),
+    Operator(
+        "is_false",
+        gettext_noop("is false"),
+        BOOLEAN_TYPES,
+        Argument.NONE,
+        Form.JSON,
+        _json_is("false"),
+        gettext_noop("{name} is false"),
+    ),
+    _date_row("before", gettext_noop("is before"), _date_before, gettext_noop("{name} is before {value}")),
+    _date_row(
+        "on_or_before",
+        gettext_noop("is on or before"),
+        _date_on_or_before,
+        gettext_noop("{name} is on or before {value}"),
+    ),
+    _date_row("after", gettext_noop("is after"), _date_after, gettext_noop("{name} is after {value}")),
+    _date_row(
+        "on_or_after", gettext_noop("is on or after"), _date_on_or_after, gettext_noop("{name} is on or after {value}")
+    ),
+    _date_row(
+        "between", gettext_noop("is between"), _date_between, gettext_noop("{name} is between {value}"), Argument.RANGE
+    ),
     _IN_PAST,
-    _not("not_in_the_past", "not in the past", _IN_PAST, "{name} is not in the past {value}"),
-    _span_row("in_the_next", "in the next", _within(0, 1), "{name} is in the next {value}", (0, 1)),
-    _span_row("more_than_ago", "more than … ago", _more_than_ago, "{name} is more than {value} ago", (-1,)),
+    _not(
+        "not_in_the_past", gettext_noop("not in the past"), _IN_PAST, gettext_noop("{name} is not in the past {value}")
+    ),
+    _span_row(
+        "in_the_next", gettext_noop("in the next"), _within(0, 1), gettext_noop("{name} is in the next {value}"), (0, 1)
+    ),
+    _span_row(
+        "more_than_ago",
+        gettext_noop("more than … ago"),
+        _more_than_ago,
+        gettext_noop("{name} is more than {value} ago"),
+        (-1,),
+    ),
     *_INCLUDES,
-    *(_not("does_not_include", "does not include", each, "{name} does not include {value}") for each in _INCLUDES),
+    *(
+        _not(
+            "does_not_include", gettext_noop("does not include"), each, gettext_noop("{name} does not include {value}")
+        )
+        for each in _INCLUDES
+    ),
     _NOT_EMPTY,
-    _not("is_empty", "is empty", _NOT_EMPTY, "{name} is empty"),
-    Operator("exists", "exists", ALL_TYPES, Argument.NONE, Form.WHOLE, _exists, "{name} exists"),
+    _not("is_empty", gettext_noop("is empty"), _NOT_EMPTY, gettext_noop("{name} is empty")),
+    Operator(
+        "exists", gettext_noop("exists"), ALL_TYPES, Argument.NONE, Form.WHOLE, _exists, gettext_noop("{name} exists")
+    ),
     _ABSENT,
 )
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import F, OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import project
 from core.lib.errors import InvalidInput
@@ -167,7 +168,10 @@ def names(group_ids: Sequence[int]) -> Mapping[int, str]:
 def name_causes(ids: Sequence[str]) -> dict[str, Cause]:
     """The causes "group:ID" in words: someone joined or left a group that another one reads."""
     known = names([int(each) for each in ids])
-    return {str(pk): Cause(f"{name} changed", reverse("groups:show", args=[pk])) for pk, name in known.items()}
+    return {
+        str(pk): Cause(gettext("%(name)s changed") % {"name": name}, reverse("groups:show", args=[pk]))
+        for pk, name in known.items()
+    }
 
 
 def _sized(group: Group, size: Count, history: list[tuple[date, int]], today: date) -> Sized:

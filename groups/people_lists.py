@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from core.lib.errors import InvalidInput
 from core.ui.csv_lines import make_line
 from groups.models import Group
@@ -35,9 +37,14 @@ def values_of_csv(raw: bytes, rules: Sequence[ProfilePropertyRule]) -> list[str]
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error as error:
-        raise InvalidInput(f"This file cannot be read as a CSV: {error}.", {"file": str(error)}) from error
+        raise InvalidInput(
+            gettext("This file cannot be read as a CSV: %(error)s.") % {"error": error}, {"file": str(error)}
+        ) from error
     if len(rows) > MOST_LINES + 1:
-        raise InvalidInput(f"At most {MOST_LINES:,} lines at once, please.", {"file": "It has too many lines."})
+        raise InvalidInput(
+            gettext("At most %(most_lines)s lines at once, please.") % {"most_lines": f"{MOST_LINES:,}"},
+            {"file": gettext("It has too many lines.")},
+        )
     headings = {name.lower() for rule in rules if rule.is_unique for name in (rule.key, rule.label) if name} | {"guid"}
     column = next((at for at, name in enumerate(rows[0]) if name.strip().lower() in headings), None) if rows else None
     named = rows if column is None else rows[1:]

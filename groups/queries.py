@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from core.lib.errors import NotFound
 from core.work.models import UNFINISHED, Work
@@ -56,7 +57,7 @@ def get_group(group_id: int) -> GroupSummary:
     """One group; raises NotFound."""
     found = summarize(Group.objects.filter(pk=group_id))
     if not found:
-        raise NotFound("There is no such group. It may have been deleted.")
+        raise NotFound(gettext("There is no such group. It may have been deleted."))
     return found[0]
 
 

@@ -21,20 +21,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext, gettext_noop
+
 from core.lib.errors import InvalidInput
 from groups.arguments import MAX_TEXT, WrongArgument, read_argument, read_span, read_text
 from groups.operators import Operator, for_field, for_property
 from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Source, Times
 from profiles.ruleset import Rule
 
-MATCHES = ("all", "any", "none")
+MATCHES = (gettext_noop("all"), gettext_noop("any"), gettext_noop("none"))
 MAX_DEPTH = 5  # nodes below one another, the root included
 MAX_LEAVES = 100
 MAX_CONDITIONS = 10
 MAX_COUNT = 1_000_000
 
-FIELDS = {"created_at": ("Created", "date"), "updated_at": ("Last changed", "date"), "guid": ("Profile id", "string")}
-PAYLOAD_TYPES = {"text": "string", "number": "float", "boolean": "boolean"}
+FIELDS = {
+    "created_at": (gettext_noop("Created"), "date"),
+    "updated_at": (gettext_noop("Last changed"), "date"),
+    "guid": (gettext_noop("Profile id"), "string"),
+}
+PAYLOAD_TYPES = {gettext_noop("text"): "string", gettext_noop("number"): "float", gettext_noop("boolean"): "boolean"}
 IN_GROUP = {"in": True, "not_in": False}
 COUNTS = {"at_least": Times.AT_LEAST, "at_most": Times.AT_MOST, "exactly": Times.EXACTLY}
 DID = {"did": (Times.AT_LEAST, 1), "did_not": (Times.AT_MOST, 0)}
@@ -73,9 +79,12 @@ def read_tree(
     reading = _Reading(by_key, groups, region)
     node = _read_node(rules, "", reading, depth=1)
     if reading.leaves > MAX_LEAVES:
-        reading.refuse("", "", f"A group can have at most {MAX_LEAVES} rules.")
+        reading.refuse("", "", gettext("A group can have at most %(count)s rules.") % {"count": MAX_LEAVES})
     if node is None or reading.errors:
-        raise InvalidInput("These rules cannot be used: " + " ".join(reading.errors.values()), fields=reading.errors)
+        raise InvalidInput(
+            gettext("These rules cannot be used: %(errors)s") % {"errors": " ".join(reading.errors.values())},
+            fields=reading.errors,
+        )
     return node
 
 
@@ -132,18 +141,23 @@ def _is_id(value: Any) -> bool:
 
 def _read_node(given: Any, path: str, reading: _Reading, *, depth: int) -> Node | None:
     if not isinstance(given, Mapping):
-        reading.refuse(path, "", 'Rules are an object such as {"match": "all", "rules": [...]}.')
+        reading.refuse(path, "", gettext('Rules are an object such as {"match": "all", "rules": [...]}.'))
         return None
     unknown = sorted(set(map(str, given)) - {"match", "rules"})
     if unknown:
-        reading.refuse(path, "", f"Rules have a match and a list of rules; they cannot have {', '.join(unknown)}.")
+        reading.refuse(
+            path,
+            "",
+            gettext("Rules have a match and a list of rules; they cannot have %(unknown)s.")
+            % {"unknown": ", ".join(unknown)},
+        )
         return None
     if given.get("match") not in MATCHES:
-        reading.refuse(path, "match", 'Say whether "all", "any" or "none" of the rules have to match.')
+        reading.refuse(path, "match", gettext('Say whether "all", "any" or "none" of the rules have to match.'))
         return None
     rules = given.get("rules")
     if not isinstance(rules, list) or not rules:
-        reading.refuse(path, "", "Add at least one rule.")
+        reading.refuse(path, "", gettext("Add at least one rule."))
         return None
     children = [
         _read_child(rule, f"{path}.{place}" if path else str(place), reading, depth=depth)
@@ -154,18 +168,27 @@ def _read_node(given: Any, path: str, reading: _Reading, *, depth: int) -> Node 
 
 def _read_child(given: Any, path: str, reading: _Reading, *, depth: int) -> Node | AnyLeaf | None:
     if not isinstance(given, Mapping):
-        reading.refuse(path, "", 'A rule is an object such as {"property": "ltv", "operator": "exists"}.')
+        reading.refuse(path, "", gettext('A rule is an object such as {"property": "ltv", "operator": "exists"}.'))
         return None
     if "match" in given or "rules" in given:
         if depth < MAX_DEPTH:
             return _read_node(given, path, reading, depth=depth + 1)
-        reading.refuse(path, "", f"Rules can be nested {MAX_DEPTH} deep: put these into a group of their own.")
+        reading.refuse(
+            path,
+            "",
+            gettext("Rules can be nested %(count)s deep: put these into a group of their own.") % {"count": MAX_DEPTH},
+        )
         return None
     reading.leaves += 1
     kind = kind_of(given)
     unknown = sorted(set(map(str, given)) - set(_KEYS[kind]))
     if unknown:
-        reading.refuse(path, "", f"A rule about {_ABOUT[kind]} cannot have {', '.join(unknown)}.")
+        reading.refuse(
+            path,
+            "",
+            gettext("A rule about %(about)s cannot have %(unknown)s.")
+            % {"about": gettext(_ABOUT[kind]), "unknown": ", ".join(unknown)},
+        )
         return None
     return _READERS[kind](given, path, reading)
 
@@ -177,7 +200,11 @@ def _read_property(given: Mapping[str, Any], path: str, reading: _Reading) -> Le
     key = given.get("property")
     rule = reading.by_key.get(key) if isinstance(key, str) else None
     if rule is None:
-        reading.refuse(path, "property", f"There is no property {key}." if key else "Choose a property.")
+        reading.refuse(
+            path,
+            "property",
+            gettext("There is no property %(key)s.") % {"key": key} if key else gettext("Choose a property."),
+        )
         return None
     operators = list(for_property(rule.type, is_array=rule.is_array))
     asked = _Asked(Source.PROPERTY, rule.id, rule.key, rule.label or rule.key, rule.type, rule.is_array)
@@ -187,7 +214,9 @@ def _read_property(given: Mapping[str, Any], path: str, reading: _Reading) -> Le
 def _read_field(given: Mapping[str, Any], path: str, reading: _Reading) -> Leaf | None:
     key = given.get("profile")
     if not isinstance(key, str) or key not in FIELDS:
-        reading.refuse(path, "profile", f"Of a profile itself you can ask {', '.join(FIELDS)}.")
+        reading.refuse(
+            path, "profile", gettext("Of a profile itself you can ask %(fields)s.") % {"fields": ", ".join(FIELDS)}
+        )
         return None
     label, type_name = FIELDS[key]
     asked = _Asked(Source.PROFILE, None, key, label, type_name, is_array=False)
@@ -212,14 +241,19 @@ def _read_value_leaf(
     operator = next((each for each in operators if each.key == given.get("operator")), None)
     if operator is None:
         known = ", ".join(each.key for each in operators)
-        kind = f"{'list of ' if asked.is_array else ''}{asked.type}"
-        reading.refuse(path, "operator", f"{asked.key} ({kind}) can be asked: {known}.")
+        kind = gettext("list of %(type)s") % {"type": asked.type} if asked.is_array else asked.type
+        reading.refuse(
+            path,
+            "operator",
+            gettext("%(asked)s (%(kind)s) can be asked: %(known)s.")
+            % {"asked": asked.key, "kind": kind, "known": known},
+        )
         return None
     argument = None
     try:
         argument = read_argument(given.get("value"), operator, asked.type, region=reading.region)
     except WrongArgument as wrong:
-        reading.refuse(path, "value", f"{asked.key} {operator.label}: {wrong}")
+        reading.refuse(path, "value", f"{asked.key} {gettext(operator.label)}: {wrong}")
     return Leaf(
         path=path,
         source=asked.source,
@@ -243,19 +277,28 @@ def _read_switch(
     if value is None:
         return default
     if not isinstance(value, bool):
-        reading.refuse(path, name, f"{name} is true or false.")
+        reading.refuse(path, name, gettext("%(name)s is true or false.") % {"name": name})
     elif not allowed and value is not default:
-        reading.refuse(path, name, f"{name} has no meaning for {given['operator']}: leave it out.")
+        reading.refuse(
+            path,
+            name,
+            gettext("%(name)s has no meaning for %(operator)s: leave it out.")
+            % {"name": name, "operator": given["operator"]},
+        )
     return value is True
 
 
 def _read_items(given: Mapping[str, Any], path: str, reading: _Reading, *, allowed: bool) -> Items:
     value = given.get("items")
     if value not in (None, *Items):
-        reading.refuse(path, "items", 'items is "any" or "all".')
+        reading.refuse(path, "items", gettext('items is "any" or "all".'))
         return Items.ANY
     if value == Items.ALL and not allowed:
-        reading.refuse(path, "items", f"items has no meaning for {given['operator']} here: leave it out.")
+        reading.refuse(
+            path,
+            "items",
+            gettext("items has no meaning for %(operator)s here: leave it out.") % {"operator": given["operator"]},
+        )
     return Items(value or Items.ANY)
 
 
@@ -265,11 +308,19 @@ def _read_items(given: Mapping[str, Any], path: str, reading: _Reading, *, allow
 def _read_group(given: Mapping[str, Any], path: str, reading: _Reading) -> GroupLeaf | None:
     group_id, groups = given.get("group"), reading.groups
     if not _is_id(group_id) or (groups is not None and group_id not in groups):
-        reading.refuse(path, "group", f"There is no group {group_id}." if group_id else "Choose a group.")
+        reading.refuse(
+            path,
+            "group",
+            gettext("There is no group %(group_id)s.") % {"group_id": group_id}
+            if group_id
+            else gettext("Choose a group."),
+        )
         return None
     operator = given.get("operator")
     if not isinstance(operator, str) or operator not in IN_GROUP:
-        reading.refuse(path, "operator", f"About a group you can ask: {', '.join(IN_GROUP)}.")
+        reading.refuse(
+            path, "operator", gettext("About a group you can ask: %(operators)s.") % {"operators": ", ".join(IN_GROUP)}
+        )
         return None
     return GroupLeaf(path, int(str(group_id)), (groups or {}).get(int(str(group_id)), ""), IN_GROUP[operator])
 
@@ -281,20 +332,28 @@ def _read_event(given: Mapping[str, Any], path: str, reading: _Reading) -> Event
     try:
         type_name = read_text(given.get("event"))
     except WrongArgument:
-        reading.refuse(path, "event", f"Say which event: a text of at most {MAX_TEXT} characters.")
+        reading.refuse(
+            path, "event", gettext("Say which event: a text of at most %(count)s characters.") % {"count": MAX_TEXT}
+        )
         return None
     operator, within = given.get("operator"), None
     if not isinstance(operator, str) or operator not in {**DID, **COUNTS}:
-        reading.refuse(path, "operator", f"About an event you can ask: {', '.join([*DID, *COUNTS])}.")
+        reading.refuse(
+            path,
+            "operator",
+            gettext("About an event you can ask: %(operators)s.") % {"operators": ", ".join([*DID, *COUNTS])},
+        )
         return None
     if given.get("within") is not None:
         try:
             within = read_span(given["within"])
         except WrongArgument as wrong:
-            reading.refuse(path, "within", f"within: {wrong}")
+            reading.refuse(path, "within", gettext("within: %(wrong)s") % {"wrong": wrong})
     times, count = DID[operator] if operator in DID else (COUNTS[operator], _read_count(given, path, reading))
     if operator in DID and given.get("value") is not None:
-        reading.refuse(path, "value", f"{operator} takes no number: leave the value out.")
+        reading.refuse(
+            path, "value", gettext("%(operator)s takes no number: leave the value out.") % {"operator": operator}
+        )
     where = tuple(_read_conditions(given.get("where"), path, reading))
     return EventLeaf(path, type_name, times, count, within, where)
 
@@ -302,7 +361,12 @@ def _read_event(given: Mapping[str, Any], path: str, reading: _Reading) -> Event
 def _read_count(given: Mapping[str, Any], path: str, reading: _Reading) -> int:
     value, least = given.get("value"), 1 if given["operator"] == "at_least" else 0
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_COUNT:
-        reading.refuse(path, "value", f"How often? Write a whole number from {least} to {MAX_COUNT}.")
+        reading.refuse(
+            path,
+            "value",
+            gettext("How often? Write a whole number from %(least)s to %(most)s.")
+            % {"least": least, "most": MAX_COUNT},
+        )
         return least
     return value
 
@@ -321,24 +385,35 @@ def _read_conditions(given: Any, path: str, reading: _Reading) -> Iterable[Leaf]
 
 def _read_condition(given: Any, path: str, reading: _Reading) -> Leaf | None:
     if not isinstance(given, Mapping):
-        reading.refuse(path, "", 'A condition is an object such as {"key": "total", "operator": "exists"}.')
+        reading.refuse(path, "", gettext('A condition is an object such as {"key": "total", "operator": "exists"}.'))
         return None
     unknown = sorted(set(map(str, given)) - set(_CONDITION_KEYS))
     if unknown:
-        reading.refuse(path, "", f"A condition on the payload cannot have {', '.join(unknown)}.")
+        reading.refuse(
+            path, "", gettext("A condition on the payload cannot have %(unknown)s.") % {"unknown": ", ".join(unknown)}
+        )
         return None
     try:
         key = read_text(given.get("key"))
     except WrongArgument:
-        reading.refuse(path, "key", "Say which key of the payload.")
+        reading.refuse(path, "key", gettext("Say which key of the payload."))
         return None
     type_name = given.get("type", "text")
     if not isinstance(type_name, str) or type_name not in PAYLOAD_TYPES:
-        reading.refuse(path, "type", f"A value in a payload is compared as {', '.join(PAYLOAD_TYPES)}.")
+        reading.refuse(
+            path,
+            "type",
+            gettext("A value in a payload is compared as %(types)s.") % {"types": ", ".join(PAYLOAD_TYPES)},
+        )
         return None
     asked = _Asked(Source.PAYLOAD, None, key, key, PAYLOAD_TYPES[type_name], is_array=False)
     return _read_value_leaf(given, path, reading, asked, list(for_property(asked.type, is_array=False)))
 
 
 _READERS = {"property": _read_property, "profile": _read_field, "group": _read_group, "event": _read_event}
-_ABOUT = {"property": "a property", "profile": "the profile", "group": "a group", "event": "an event"}
+_ABOUT = {
+    "property": gettext_noop("a property"),
+    "profile": gettext_noop("the profile"),
+    "group": gettext_noop("a group"),
+    "event": gettext_noop("an event"),
+}

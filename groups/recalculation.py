@@ -14,8 +14,12 @@ from uuid import UUID
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from core.lib.errors import InvalidInput
+from core.ui import notices
+from core.ui.notices import News
+from core.ui.wording import plural
 from core.work import leases, wake
 from core.work.leases import Lease
 from core.work.models import WorkState
@@ -32,14 +36,20 @@ BACKFILL_PROFILES = 5000
 _FIRST_SIZE, _LEAST_SIZE, _GREATEST_SIZE = 10_000, 500, 200_000
 
 
-def start(group_id: int, *, version: int, dated: Iterable[int] = ()) -> None:
+def start(group_id: int, *, version: int, dated: Iterable[int] = (), cause: str = "") -> None:
     """Recalculate a group soon, inside the transaction that made `version` of its rules.
 
-    `dated` are rules whose ProfileDate rows are known to be complete.
+    `dated` are rules whose ProfileDate rows are known to be complete; `cause` names who hears when it has ended.
     """
     mark = {"version": None, "wanted": version, "dated": sorted(dated)}
     leases.enqueue(kind=KIND, subject=str(group_id), mark=mark)
+    notices.promise(cause, subject_of(group_id))
     wake.wake("groups")
+
+
+def subject_of(group_id: int) -> str:
+    """The name under which notices speak of a group's recalculation."""
+    return f"group:{group_id}"
 
 
 def recalculate_some() -> bool:
@@ -57,7 +67,7 @@ def _step(lease: Lease) -> bool:
     try:
         return _advance(lease)
     except InvalidInput as error:
-        lease.finish(state=WorkState.FAILED, error=error.message)
+        _fail(lease, error.message)
     except DatabaseError as error:
         lease.fail_slice(str(error))
     return False
@@ -66,7 +76,9 @@ def _step(lease: Lease) -> bool:
 def _advance(lease: Lease) -> bool:
     group = Group.objects.filter(pk=int(lease.subject), kind=GroupKind.CALCULATED).first()
     if group is None or lease.stop_requested:
-        lease.finish(state=WorkState.STOPPED)
+        with transaction.atomic():
+            lease.finish(state=WorkState.STOPPED)
+            notices.withdraw(subject_of(int(lease.subject)))
         return False
     if lease.mark["version"] != group.rules_version:
         _begin(lease, group)
@@ -140,7 +152,23 @@ def _finish(lease: Lease, group_id: int, version: int, *, done: int) -> bool:
     membership.record_sizes(group_id=group_id)
     lease.hold(mark=lease.mark, done=done, total=done)
     lease.finish()
+    _tell(group_id)
     return True
+
+
+def _fail(lease: Lease, reason: str) -> None:
+    group, page = Group.objects.filter(pk=int(lease.subject)).first(), reverse("groups:show", args=[lease.subject])
+    with transaction.atomic():
+        lease.finish(state=WorkState.FAILED, error=reason)
+        notices.keep(subject_of(int(lease.subject)), News("bad", f"“{group}” could not be calculated", page, reason))
+
+
+def _tell(group_id: int) -> None:
+    """Tell whoever asked for it, in the transaction that ends it."""
+    group, page = Group.objects.get(pk=group_id), reverse("groups:show", args=[group_id])
+    size = group.sizes.order_by("-day").values_list("size", flat=True).first() or 0
+    news = News("ok", f"All members of “{group}” are found", page, f"{plural(size, 'person', 'people')}.")
+    notices.keep(subject_of(group_id), news)
 
 
 def _find_end(after: UUID | None, size: int) -> tuple[UUID | None, int]:

@@ -1,4 +1,4 @@
-"""Says a rule tree in one English sentence, from the sentences of the operators."""
+"""Says a rule tree in one sentence, from the sentences of the operators: each piece in the viewer's language."""
 
 from __future__ import annotations
 
@@ -6,12 +6,23 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from typing import Any
 
+from django.utils.translation import gettext, ngettext, ngettext_lazy
+
 from groups.moving_time import Span
 from groups.operators import Argument, Form
-from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Times
+from groups.tree import AnyLeaf, EventLeaf, GroupLeaf, Items, Leaf, Node, Source, Times
 from profiles.types import TYPES
 
 Piece = tuple[str, bool]
+
+_SPANS = {
+    "hours": ngettext_lazy("%(count)s hour", "%(count)s hours", "count"),
+    "days": ngettext_lazy("%(count)s day", "%(count)s days", "count"),
+    "weeks": ngettext_lazy("%(count)s week", "%(count)s weeks", "count"),
+    "months": ngettext_lazy("%(count)s month", "%(count)s months", "count"),
+    "quarters": ngettext_lazy("%(count)s quarter", "%(count)s quarters", "count"),
+    "years": ngettext_lazy("%(count)s year", "%(count)s years", "count"),
+}
 
 
 def say_tree(node: Node) -> str:
@@ -21,7 +32,7 @@ def say_tree(node: Node) -> str:
 
 def say_pieces(node: Node) -> tuple[Piece, ...]:
     """The sentence in pieces of text; True marks what a leaf asks."""
-    return (("People ", False), *_say(node), (".", False))
+    return ((f"{gettext('People')} ", False), *_say(node), (".", False))
 
 
 def say_node(part: Node | AnyLeaf) -> str:
@@ -35,39 +46,57 @@ def say_leaf(leaf: AnyLeaf) -> str:
         case Leaf():
             return _say_value_leaf(leaf)
         case GroupLeaf():
-            return f"{'are' if leaf.is_in else 'are not'} in {leaf.name or f'group {leaf.group_id}'}"
+            text = gettext("are in %(group)s") if leaf.is_in else gettext("are not in %(group)s")
+            return text % {"group": leaf.name or gettext("group %(id)s") % {"id": leaf.group_id}}
         case EventLeaf():
             return _say_event(leaf)
 
 
 def _say_value_leaf(leaf: Leaf) -> str:
-    operator, name = leaf.operator, leaf.label
+    operator, name = leaf.operator, say_name(leaf)
     template = operator.sentence
     if _asks_items(leaf):
-        which = "none" if operator.negated else "every one" if leaf.items is Items.ALL else "one"
-        name = f"{which} of {leaf.label}"
+        name = _say_items(leaf) % {"property": name}
         template = (operator.negated or operator).sentence
-    said = template.format(name=name, value=say_argument(leaf))
+    said = gettext(template).format(name=name, value=say_argument(leaf))
     if operator.is_negative and not leaf.include_null and not _asks_items(leaf):
-        said += " (and is known)"
+        said = gettext("%(rule)s (and is known)") % {"rule": said}
     return said
 
 
+def _say_items(leaf: Leaf) -> str:
+    if leaf.operator.negated:
+        return gettext("none of %(property)s")
+    return gettext("every one of %(property)s") if leaf.items is Items.ALL else gettext("one of %(property)s")
+
+
+def say_name(leaf: Leaf) -> str:
+    """What a leaf asks about: a property as the team calls it, a field of the profile in the viewer's language."""
+    return gettext(leaf.label) if leaf.source is Source.PROFILE else leaf.label
+
+
 def _say_event(leaf: EventLeaf) -> str:
-    did, often = "did", ""
+    said = _say_how_often(leaf) % {"event": leaf.type, "times": _times(leaf.count)}
+    if leaf.where:
+        conditions = f" {gettext('and')} ".join(_say_value_leaf(each) for each in leaf.where)
+        said = gettext("%(did)s where %(conditions)s") % {"did": said, "conditions": conditions}
+    if leaf.within is not None:
+        said = gettext("%(did)s in the past %(span)s") % {"did": said, "span": say_span(leaf.within)}
+    return said
+
+
+def _say_how_often(leaf: EventLeaf) -> str:
     if leaf.times is Times.AT_MOST:
-        did, often = ("did not do", "") if leaf.count == 0 else ("did", f" at most {_times(leaf.count)}")
-    elif leaf.times is Times.EXACTLY:
-        often = f" exactly {_times(leaf.count)}"
-    elif leaf.count > 1:
-        often = f" at least {_times(leaf.count)}"
-    where = "".join(f"{' and' if place else ' where'} {_say_value_leaf(each)}" for place, each in enumerate(leaf.where))
-    within = "" if leaf.within is None else f" in the past {say_span(leaf.within)}"
-    return f"{did} {leaf.type}{often}{where}{within}"
+        return gettext("did not do %(event)s") if leaf.count == 0 else gettext("did %(event)s at most %(times)s")
+    if leaf.times is Times.EXACTLY:
+        return gettext("did %(event)s exactly %(times)s")
+    return gettext("did %(event)s at least %(times)s") if leaf.count > 1 else gettext("did %(event)s")
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+    if count in (1, 2):
+        return gettext("once") if count == 1 else gettext("twice")
+    return ngettext("%(count)s time", "%(count)s times", count) % {"count": count}
 
 
 def say_argument(leaf: Leaf) -> str:
@@ -81,14 +110,14 @@ def say_argument(leaf: Leaf) -> str:
         case Argument.VALUES:
             return ", ".join(_say_value(each, leaf.type) for each in given)
         case Argument.RANGE:
-            return " and ".join(_say_value(each, leaf.type) for each in given)
+            return f" {gettext('and')} ".join(_say_value(each, leaf.type) for each in given)
         case _:
             return _say_value(given, leaf.type)
 
 
 def say_span(span: Span) -> str:
     """Such as: 7 days, 1 month."""
-    return f"{span.amount} {span.unit if span.amount != 1 else span.unit.removesuffix('s')}"
+    return _SPANS[span.unit] % {"count": span.amount}
 
 
 def _say(part: Node | AnyLeaf) -> Iterator[Piece]:
@@ -97,10 +126,12 @@ def _say(part: Node | AnyLeaf) -> Iterator[Piece]:
         yield (say_leaf(part), True)
         return
     if part.match == "none":
-        yield ("for whom none of these holds: (" if len(part.children) > 1 else "for whom this does not hold: (", False)
+        several = len(part.children) > 1
+        said = gettext("for whom none of these holds:") if several else gettext("for whom this does not hold:")
+        yield (f"{said} (", False)
     for place, child in enumerate(part.children):
         if place:
-            yield (" and " if part.match == "all" else " or ", False)
+            yield (f" {gettext('and') if part.match == 'all' else gettext('or')} ", False)
         nested = isinstance(child, Node) and child.match != "none" and len(child.children) > 1
         yield from [("(", False), *_say(child), (")", False)] if nested else _say(child)
     if part.match == "none":
@@ -108,9 +139,9 @@ def _say(part: Node | AnyLeaf) -> Iterator[Piece]:
 
 
 _INTRODUCED: dict[type, Callable[[Any], str]] = {
-    Leaf: lambda leaf: "for whom " if _asks_items(leaf) else "whose ",
-    GroupLeaf: lambda leaf: "who ",
-    EventLeaf: lambda leaf: "who ",
+    Leaf: lambda leaf: f"{gettext('for whom') if _asks_items(leaf) else gettext('whose')} ",
+    GroupLeaf: lambda leaf: f"{gettext('who')} ",
+    EventLeaf: lambda leaf: f"{gettext('who')} ",
 }
 
 

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 
 from django.template.loader import render_to_string
 from django.utils.html import escape
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from core.lib.errors import InvalidInput, Refused
-from core.ui.wording import number, plural
+from core.ui.wording import counted as say_counted
+from core.ui.wording import number
 from groups.builder.draft import Draft
 from groups.counting import Counted, Estimated, LeafCount, Matched, Step, stream
 from groups.groups_store import check_rules
 from groups.sentence import say_tree
 from profiles import queries
 
-INCOMPLETE = "The count appears as soon as every rule is complete."
+INCOMPLETE = gettext_lazy("The count appears as soon as every rule is complete.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,16 @@ def show(counted: Counted, draft: Draft) -> Live:
     before, steps = 0 if draft.root.match == "any" else counted.everyone, []
     for step in counted.funnel:
         moved, before = step.people - before, step.people
-        said = f"{number(moved)} more" if moved > 0 else f"{number(-moved)} fewer" if moved else "just as many"
-        steps.append((step, said))
+        steps.append((step, _say_moved(moved)))
     people = queries.name_people(queries.by_ids(counted.sample), queries.rules_in_use())
     return Live(counted.sentence, matched=counted, counted=counted, people=people, steps=steps)
+
+
+def _say_moved(moved: int) -> str:
+    if not moved:
+        return gettext("just as many")
+    text = gettext("%(count)s more") if moved > 0 else gettext("%(count)s fewer")
+    return text % {"count": number(abs(moved))}
 
 
 def say(draft: Draft, *, name: str) -> Iterator[str]:
@@ -71,7 +79,7 @@ def say(draft: Draft, *, name: str) -> Iterator[str]:
             else:
                 yield from _say_counted(step, draft)
     except InvalidInput as error:
-        whole = error.fields.get("draft") or error.fields.get("rules") or INCOMPLETE
+        whole = error.fields.get("draft") or error.fields.get("rules") or str(INCOMPLETE)
         yield from _say_problem(whole)
     except Refused as error:
         yield from _say_problem(error.message)
@@ -89,7 +97,13 @@ def _say_counted(counted: Counted, draft: Draft) -> Iterator[str]:
         leaf: LeafCount | None = leaves.get(".".join(row.place))
         for part in ("num", "none"):
             yield _json(f"#{part}-{row.id}", render_to_string(f"groups/_{part}.html", {"leaf": leaf}))
-    said = f"{plural(counted.matching, 'person matches', 'people match')} of {number(counted.everyone)}."
+    said = say_counted(
+        ngettext(
+            "%(count)s person matches of %(everyone)s.", "%(count)s people match of %(everyone)s.", counted.matching
+        ),
+        counted.matching,
+        everyone=number(counted.everyone),
+    )
     yield _json("#said", said)
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -16,7 +17,7 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput, Refused
 from core.ui.forms import actor_of, render_form, telling, told
 from core.ui.pages import answer
-from core.ui.wording import plural
+from core.ui.wording import counted, people
 from groups import analysis, groups_store, people_lists, values
 from groups.forms import ValuesForm
 from groups.models import Group
@@ -31,7 +32,7 @@ def copy_group(request: HttpRequest, group_id: int) -> HttpResponse:
     shown = group.pk
     with telling(request):
         shown = groups_store.copy_group(group.pk, actor=actor_of(request)).pk
-        messages.success(request, f"{group} was copied. This is the copy.")
+        messages.success(request, gettext("%(group)s was copied. This is the copy.") % {"group": group})
     return redirect("groups:show", shown)
 
 
@@ -105,14 +106,21 @@ def make_by_value(request: HttpRequest) -> HttpResponse:
             context["problem"] = error.message
         else:
             form = ValuesForm(request.POST or None, initial={"name": f"{rule}: {values.VALUE}", "property": key})
-            form.offer([(part.value, f"{part.label} ({plural(part.people, 'person', 'people')})") for part in parts])
+            form.offer([(part.value, f"{part.label} ({people(part.people)})") for part in parts])
             context["form"] = form
             if request.method == "POST" and form.is_valid():
                 with form.catching():
                     made = values.make_groups(
                         rule, form.cleaned_data["values"], name=form.cleaned_data["name"], actor=actor_of(request)
                     )
-                    said = f"{plural(len(made), 'group was', 'groups were')} made. Their members follow in a moment."
+                    said = counted(
+                        ngettext(
+                            "%(count)s group was made. Their members follow in a moment.",
+                            "%(count)s groups were made. Their members follow in a moment.",
+                            len(made),
+                        ),
+                        len(made),
+                    )
                     return told(request, said, to=reverse("groups:list"))
     return render_form(request, "groups/by_value.html", context)
 

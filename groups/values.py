@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext
+
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput
 from groups import groups_store
@@ -19,7 +21,10 @@ def find_property(key: str) -> ProfilePropertyRule:
     """A property in use; raises InvalidInput."""
     rule = ProfilePropertyRule.objects.filter(key=key, state=RuleState.READY).first()
     if rule is None:
-        raise InvalidInput(f"There is no property {key}.", {"property": f"There is no property {key}."})
+        raise InvalidInput(
+            gettext("There is no property %(key)s.") % {"key": key},
+            {"property": gettext("There is no property %(key)s.") % {"key": key}},
+        )
     return rule
 
 
@@ -27,9 +32,15 @@ def make_groups(rule: ProfilePropertyRule, values: Sequence[str], *, name: str, 
     """Make them all, or none; `name` holds {value}. Raises InvalidInput."""
     chosen = list(dict.fromkeys(values))
     if not chosen or len(chosen) > MOST:
-        raise InvalidInput(f"Choose 1 to {MOST} values.", {"values": f"Choose 1 to {MOST} values."})
+        raise InvalidInput(
+            gettext("Choose 1 to %(most)s values.") % {"most": MOST},
+            {"values": gettext("Choose 1 to %(most)s values.") % {"most": MOST}},
+        )
     if VALUE not in name:
-        message = f"Write {VALUE} where the value belongs, such as {rule.label or rule.key}: {VALUE}."
+        message = gettext("Write %(value)s where the value belongs, such as %(rule)s: %(value)s.") % {
+            "value": VALUE,
+            "rule": rule.label or rule.key,
+        }
         raise InvalidInput(message, {"name": message})
     return groups_store.create_groups(
         [(name.replace(VALUE, value), {"match": "all", "rules": [_leaf(rule, value)]}) for value in chosen],

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
-from core.ui import causes
+from core.ui import causes, notices
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, read_place, wants_fragment, write_place
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
@@ -19,7 +19,7 @@ from core.work.models import UNFINISHED, Work, WorkState
 from groups import pages
 from groups.forms import OneForm
 from groups.models import Group
-from groups.recalculation import KIND
+from groups.recalculation import KIND, subject_of
 from profiles import queries
 
 _RECENT = 8
@@ -78,6 +78,8 @@ def show_progress(request: HttpRequest, group_id: int) -> HttpResponse:
     """How far the calculation of a group has come; htmx asks no more once it has ended."""
     context = _progress(get_object_or_404(Group, pk=group_id))
     status = 200 if context["progress"] else STOP_POLLING
+    if not context["progress"]:  # they watched it end
+        notices.see(request.user.pk, subject_of(group_id))
     return render(request, "groups/_progress.html", context, status=status)
 
 

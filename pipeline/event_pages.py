@@ -15,11 +15,12 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
 
 from core.accounts import project
 from core.ui import causes
 from core.ui.causes import Cause
-from core.ui.wording import NBSP, number, plural, value_text
+from core.ui.wording import NBSP, counted, duration, number, people, value_text
 from events.models import Event, EventState, Inbox, SourceKind
 from groups import pages as group_pages
 from groups.models import GroupMembershipChange
@@ -75,7 +76,9 @@ class ShownEvent:
     @property
     def name(self) -> str:
         """The event's type, or what it is."""
-        return self.event.type or ("A row" if self.event.source_kind == SourceKind.RUN else "An event")
+        return self.event.type or (
+            gettext("A row") if self.event.source_kind == SourceKind.RUN else gettext("An event")
+        )
 
 
 def show(event: Event) -> ShownEvent:
@@ -101,10 +104,17 @@ def show(event: Event) -> ShownEvent:
 
 def waiting_steps(event: Inbox) -> list[Step]:
     """The steps of an event that no worker has taken yet."""
-    tried = f" Tried {plural(event.attempts, 'time')} so far." if event.attempts > 1 else ""
+    next_, tries = gettext("A worker takes it next."), event.attempts
+    if tries > 1:
+        text = ngettext(
+            "A worker takes it next. Tried %(count)s time so far.",
+            "A worker takes it next. Tried %(count)s times so far.",
+            tries,
+        )
+        next_ = counted(text, tries)
     return [
-        Step("Received", "ok", "It is stored safely.", event.received_at),
-        Step("Waiting", "info", f"A worker takes it next.{tried}"),
+        Step(gettext("Received"), "ok", gettext("It is stored safely."), event.received_at),
+        Step(gettext("Waiting"), "info", next_),
     ]
 
 
@@ -137,18 +147,26 @@ def _steps(
     *,
     took: str,
 ) -> list[Step]:
-    how = "A row that a run found." if event.source_kind == SourceKind.RUN else f"Sent by {source.label}."
-    steps = [Step("Received", "ok", how, event.received_at)]
+    how = (
+        gettext("A row that a run found.")
+        if event.source_kind == SourceKind.RUN
+        else gettext("Sent by %(source)s.") % {"source": source.label}
+    )
+    steps = [Step(gettext("Received"), "ok", how, event.received_at)]
     if event.state == EventState.REJECTED:
-        return [*steps, Step("Rejected", "bad", event.error)]
+        return [*steps, Step(gettext("Rejected"), "bad", event.error)]
     if event.profile_id is None:
-        return [*steps, Step("No person found", "warn", event.error or "It names nobody.")]
+        return [*steps, Step(gettext("No person found"), "warn", event.error or gettext("It names nobody."))]
     if person is None:
-        steps.append(Step("Person found", "ok", "Their profile is gone since."))
+        steps.append(Step(gettext("Person found"), "ok", gettext("Their profile is gone since.")))
     else:
         is_new = change is not None and _is_first(change, person)
         link = ((person.name, reverse("profiles:show", args=[person.profile.pk])),)
-        title, text = ("Person made", "Nobody had these identities: now") if is_new else ("Person found", "It is about")
+        title, text = (
+            (gettext("Person made"), gettext("Nobody had these identities: now"))
+            if is_new
+            else (gettext("Person found"), gettext("It is about"))
+        )
         steps.append(Step(title, "warn" if event.error else "ok", text, links=link))
         steps += _conflict(event)
     steps += _asked(hydration_traces.find(event.xid))
@@ -165,16 +183,22 @@ def _conflict(event: Event) -> list[Step]:
     named = [UUID(found) for found in _GUID.findall(told)]
     others = [guid for guid in dict.fromkeys(named) if guid != event.profile_id]
     links = tuple(
-        (f"Compare with {guid} and merge", f"{reverse('profiles:merge', args=[event.profile_id])}?with={guid}")
+        (
+            gettext("Compare with %(guid)s and merge") % {"guid": guid},
+            f"{reverse('profiles:merge', args=[event.profile_id])}?with={guid}",
+        )
         for guid in others
     )
-    return [Step("Identities contradict each other", "warn", f"{told[0].upper()}{told[1:]}.", links=links)]
+    return [Step(gettext("Identities contradict each other"), "warn", f"{told[0].upper()}{told[1:]}.", links=links)]
 
 
 def _is_first(change: ProfileChange, person: Person) -> bool:
     """Whether this batch made the profile: every value of it came then."""
     is_near = abs(change.at - person.profile.created_at) < timedelta(minutes=5)
-    return is_near and all(old is None for old, _ in change.changes.values())
+    if not is_near or any(old is not None for old, _ in change.changes.values()):
+        return False
+    earlier = ProfileChange.objects.filter(profile_id=change.profile_id, at__lte=change.at, pk__lt=change.pk)
+    return not earlier.exists()
 
 
 def _asked(trace: HydrationTrace | None) -> list[Step]:
@@ -182,46 +206,69 @@ def _asked(trace: HydrationTrace | None) -> list[Step]:
     if trace is None:
         return []
     told = "; ".join(
-        f"{each['ms']:g}{NBSP}ms, {plural(each['rows'], 'row')}: {Truncator(each['text']).chars(_SHOWN_STATEMENT)}"
+        f"{each['ms']:g}{NBSP}ms, {_rows(each['rows'])}: {Truncator(each['text']).chars(_SHOWN_STATEMENT)}"
         for each in trace.statements[:_SHOWN_STATEMENTS]
     )
-    more = f"; and {number(trace.count - _SHOWN_STATEMENTS)} more" if trace.count > _SHOWN_STATEMENTS else ""
-    whom = "for this person" if trace.people == 1 else f"for {plural(trace.people, 'person', 'people')} at once"
-    return [Step("Sources asked", "ok", f"{plural(trace.count, 'statement')} {whom}. {told}{more}", trace.at)]
+    if trace.count > _SHOWN_STATEMENTS:
+        more = number(trace.count - _SHOWN_STATEMENTS)
+        told = gettext("%(statements)s; and %(count)s more") % {"statements": told, "count": more}
+    asked = counted(ngettext("%(count)s statement", "%(count)s statements", trace.count), trace.count)
+    if trace.people == 1:
+        text = gettext("%(asked)s for this person. %(statements)s")
+    else:
+        text = gettext("%(asked)s for %(people)s at once. %(statements)s")
+    text %= {"asked": asked, "people": people(trace.people), "statements": told}
+    return [Step(gettext("Sources asked"), "ok", text, trace.at)]
 
 
 def _filled_in(change: ProfileChange | None, took: str) -> Step:
     if change is None or not change.changes:
-        return Step("Filled in", "ok", "No value changed: the sources say what they said before.")
-    several = "property", "properties"
-    text = f"{plural(len(change.changes), *several)} changed: {_listed(sorted(change.changes))}."
-    return Step("Filled in", "ok", text, change.at, took)
+        return Step(gettext("Filled in"), "ok", gettext("No value changed: the sources say what they said before."))
+    count = len(change.changes)
+    text = counted(
+        ngettext("%(count)s property changed: %(keys)s.", "%(count)s properties changed: %(keys)s.", count),
+        count,
+        keys=_listed(sorted(change.changes)),
+    )
+    return Step(gettext("Filled in"), "ok", text, change.at, took)
+
+
+def _rows(count: int) -> str:
+    return counted(ngettext("%(count)s row", "%(count)s rows", count), count)
 
 
 def _groups_checked(moves: Sequence[GroupMembershipChange], took: str) -> Step:
     if not moves:
-        return Step("Groups checked", "ok", "Stays in the groups they were in.")
+        return Step(gettext("Groups checked"), "ok", gettext("Stays in the groups they were in."))
     names = group_pages.names([move.group_id for move in moves])
     links = tuple(
         (
-            f"{'Joined' if move.joined else 'Left'} {names.get(move.group_id, 'a group that is gone')}",
+            _say_move(names.get(move.group_id) or gettext("a group that is gone"), joined=move.joined),
             reverse("groups:show", args=[move.group_id]) if move.group_id in names else "",
         )
         for move in moves
     )
-    return Step("Groups checked", "ok", "", moves[0].at, took, links)
+    return Step(gettext("Groups checked"), "ok", "", moves[0].at, took, links)
+
+
+def _say_move(group: str, *, joined: bool) -> str:
+    return (gettext("Joined %(group)s") if joined else gettext("Left %(group)s")) % {"group": group}
 
 
 def _listed(words: Sequence[str], most: int = 4) -> str:
     shown = ", ".join(words[:most])
-    return f"{shown} and {number(len(words) - most)} more" if len(words) > most else shown
+    return (
+        gettext("%(shown)s and %(count)s more") % {"shown": shown, "count": number(len(words) - most)}
+        if len(words) > most
+        else shown
+    )
 
 
 def _since(start: datetime, end: datetime) -> str:
     seconds = max(0.0, (end - start).total_seconds())
     if seconds < 1:
         return f"{round(seconds * 1000)}{NBSP}ms"
-    return f"{number(round(seconds, 1))}{NBSP}s" if seconds < 60 else f"{round(seconds / 60)}{NBSP}min"
+    return f"{number(round(seconds, 1))}{NBSP}s" if seconds < 60 else duration(seconds)
 
 
 # ---------------------------------------------------------------- the keys
@@ -239,10 +286,20 @@ def _fates(event: Event, profile: Profile | None, change: ProfileChange | None) 
 
 def _fate_without_rule(key: str, raw: Any) -> KeyFate:
     if key == DEVICE:
-        return KeyFate(key, "", "Leads to the person", str(raw)[:80], "An anonymous id, of a device or a session.")
+        return KeyFate(
+            key,
+            "",
+            gettext("Leads to the person"),
+            str(raw)[:80],
+            gettext("An anonymous id, of a device or a session."),
+        )
     if key == PREVIOUS:
-        return KeyFate(key, "", "Says who else they were", str(raw)[:80], "A former id of the same person.")
-    return KeyFate(key, "", "Passed through", "not saved", "No property has this key.", is_unknown=True)
+        return KeyFate(
+            key, "", gettext("Says who else they were"), str(raw)[:80], gettext("A former id of the same person.")
+        )
+    return KeyFate(
+        key, "", gettext("Passed through"), gettext("not saved"), gettext("No property has this key."), is_unknown=True
+    )
 
 
 def _fate(
@@ -258,32 +315,41 @@ def _fate(
     value, rejected = type_value(rule, raw)
     text = "" if value is None else value_text(value, rule.type, is_identity=rule.is_unique)
     if rejected:
-        return KeyFate(key, "bad", "Rejected", f"“{rejected[0]}”", f"{label}: {rejected[1]}.")
+        return KeyFate(key, "bad", gettext("Rejected"), f"“{rejected[0]}”", f"{label}: {rejected[1]}.")
     if rule.is_unique and value is not None and str(value).lower() in blocked:
-        return KeyFate(key, "warn", "Ignored", text, "This value is on the list of those that never identify anyone.")
+        return KeyFate(
+            key,
+            "warn",
+            gettext("Ignored"),
+            text,
+            gettext("This value is on the list of those that never identify anyone."),
+        )
     if profile is None:
-        return KeyFate(key, "", "Kept on the event", text, "Nobody was found to save it for.")
-    what = f"{label} is a property, {_a(rule.type)}."
+        return KeyFate(key, "", gettext("Kept on the event"), text, gettext("Nobody was found to save it for."))
+    what = gettext("%(label)s is a property, %(a)s.") % {"label": label, "a": _a(rule.type)}
     if change is not None and key in change.changes:
         old, new = change.changes[key]
         if new == value:
-            before = "was empty" if old is None else f"was {value_text(old, rule.type, is_identity=rule.is_unique)}"
-            word = "Identifies the person" if rule.is_unique else "Saved"
-            return KeyFate(key, "ok", word, f"{text or 'emptied'}, {before}", what)
-        return KeyFate(key, "", "Replaced", text, _why_replaced(rule, label))
+            if old is None:
+                before = gettext("was empty")
+            else:
+                before = gettext("was %(value)s") % {"value": value_text(old, rule.type, is_identity=rule.is_unique)}
+            word = gettext("Identifies the person") if rule.is_unique else gettext("Saved")
+            return KeyFate(key, "ok", word, f"{text or gettext('emptied')}, {before}", what)
+        return KeyFate(key, "", gettext("Replaced"), text, _why_replaced(rule, label))
     if change is not None and change.lost and key in change.lost and _lost_here(change.lost[key], event.pk):
-        return KeyFate(key, "warn", "Not taken", text, "A newer value was there already.")
+        return KeyFate(key, "warn", gettext("Not taken"), text, gettext("A newer value was there already."))
     if rule.is_unique and profile.properties.get(key) == value and value is not None:
-        return KeyFate(key, "ok", "Found the person", text, f"{label} is unique.")
+        return KeyFate(key, "ok", gettext("Found the person"), text, gettext("%(label)s is unique.") % {"label": label})
     if profile.properties.get(key) == value:
-        return KeyFate(key, "ok", "As it was", text, what)
-    return KeyFate(key, "", "Changed since", text, _why_replaced(rule, label))
+        return KeyFate(key, "ok", gettext("As it was"), text, what)
+    return KeyFate(key, "", gettext("Changed since"), text, _why_replaced(rule, label))
 
 
 def _why_replaced(rule: Rule, label: str) -> str:
     if rule.retrieval != Retrieval.EVENT:
-        return f"{label} is asked from its source, whose answer stands."
-    return "Another event or person set another value."
+        return gettext("%(label)s is asked from its source, whose answer stands.") % {"label": label}
+    return gettext("Another event or person set another value.")
 
 
 def _lost_here(lost: Sequence[Any], event_id: UUID) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET
 
 from core.accounts.models import Role
@@ -23,7 +24,7 @@ def show_event(request: HttpRequest, event_id: UUID) -> HttpResponse:
     if event is None:
         waiting = list_pages.find_waiting(event_id)
         if waiting is None:
-            raise Http404("There is no such event. It may be older than the time events are kept.")
+            raise Http404(gettext("There is no such event. It may be older than the time events are kept."))
         context = {"event": waiting, "is_waiting": True, "steps": event_pages.waiting_steps(waiting)}
         return answer(request, "events/detail.html", "events/_detail.html", context)
     shown = event_pages.show(event)

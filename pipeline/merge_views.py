@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -45,7 +46,7 @@ def merge_profiles(request: HttpRequest, guid: UUID) -> HttpResponse:
         try:
             if request.method == "POST":
                 merging.merge(profile.pk, other.pk, actor=actor_of(request))
-                messages.success(request, "The two are one person now. This can be undone below.")
+                messages.success(request, gettext("The two are one person now. This can be undone below."))
                 return redirect("profiles:show", guid)
             shown = merging.preview(profile.pk, other.pk)
             by_key = {rule.key: rule for rule in rules}
@@ -54,7 +55,7 @@ def merge_profiles(request: HttpRequest, guid: UUID) -> HttpResponse:
         except ProductError as error:
             context["problem"] = error.message
         except Contended:
-            context["problem"] = "These two are being changed by other work right now. Try again in a moment."
+            context["problem"] = gettext("These two are being changed by other work right now. Try again in a moment.")
     return render(request, "profiles/merge.html", context, status=409 if "problem" in context else 200)
 
 
@@ -82,7 +83,9 @@ def undo_merge(request: HttpRequest, merge_id: int) -> HttpResponse:
     made = get_object_or_404(ProfileMerge, pk=merge_id)
     with telling(request):
         merging.undo(made.pk, actor=actor_of(request))
-        messages.success(request, "They are two people again, each with their own values, identities and groups.")
+        messages.success(
+            request, gettext("They are two people again, each with their own values, identities and groups.")
+        )
     return redirect("profiles:merges", made.winner_id)
 
 
@@ -105,7 +108,7 @@ def show_past(request: HttpRequest, guid: UUID) -> HttpResponse:
             ],
         }
     elif text:
-        context["problem"] = "This is not a time. Choose a day and an hour."
+        context["problem"] = gettext("This is not a time. Choose a day and an hour.")
     return render(request, "profiles/past.html", context)
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import Actor
@@ -77,7 +78,7 @@ def merge(winner: UUID, loser: UUID, *, actor: Actor) -> ProfileMerge:
     process([], claim=NoClaim(), refresh=[winner, loser], join=Join(winner, loser, actor.cause), also=tell)
     made = ProfileMerge.objects.filter(winner_id=winner, loser_id=loser, undone_at=None).order_by("-pk").first()
     if made is None:
-        raise Refused("Someone merged one of these two a moment ago: look again.")
+        raise Refused(gettext("Someone merged one of these two a moment ago: look again."))
     return made
 
 
@@ -89,19 +90,21 @@ def undo(merge_id: int, *, actor: Actor) -> ProfileMerge:
     with transaction.atomic():
         made = ProfileMerge.objects.select_for_update(no_key=True).filter(pk=merge_id).first()
         if made is None:
-            raise NotFound("There is no such merge.")
+            raise NotFound(gettext("There is no such merge."))
         if made.undone_at is not None:
-            raise Refused("This merge was undone already.")
+            raise Refused(gettext("This merge was undone already."))
         _refuse_erased(made.winner_id, made.loser_id)
         rules = ruleset.load()
         if not ruleset.hold(rules.version):
-            raise Refused("The properties are being changed: try again in a moment.")
+            raise Refused(gettext("The properties are being changed: try again in a moment."))
         people = identity.read_people([made.winner_id, made.loser_id], lock=True)
         winner, loser = people.get(made.winner_id), people.get(made.loser_id)
         if winner is None or loser is None:
-            raise NotFound("One of the two profiles is gone.")
+            raise NotFound(gettext("One of the two profiles is gone."))
         if loser.merged_into != winner.guid:
-            raise Refused("The profile that stayed was itself merged into another one since: undo that merge first.")
+            raise Refused(
+                gettext("The profile that stayed was itself merged into another one since: undo that merge first.")
+            )
         merges.take_back(made, winner, loser, rules, cause=actor.cause)
         now_us = hydration.database_now_us()
         changes = properties.write([winner, loser], rules, now_us=now_us)
@@ -124,16 +127,20 @@ def merges_of(guid: UUID) -> list[ProfileMerge]:
 
 def _check(winner: UUID, loser: UUID) -> None:
     if winner == loser:
-        raise InvalidInput("A profile cannot be merged with itself.", {"loser": "Choose another profile."})
+        raise InvalidInput(
+            gettext("A profile cannot be merged with itself."), {"loser": gettext("Choose another profile.")}
+        )
     found = {profile.pk: profile.merged_into for profile in Profile.objects.filter(pk__in=[winner, loser])}
     _refuse_erased(winner, loser)
     for guid in (winner, loser):
         if guid not in found:
-            raise NotFound(f"There is no profile {guid}.")
+            raise NotFound(gettext("There is no profile %(guid)s.") % {"guid": guid})
         if found[guid] is not None:
-            raise Refused(f"The profile {guid} is part of {found[guid]} already.")
+            raise Refused(
+                gettext("The profile %(guid)s is part of %(found)s already.") % {"guid": guid, "found": found[guid]}
+            )
 
 
 def _refuse_erased(*guids: UUID) -> None:
     if suppression.being_erased(guids):
-        raise Refused("One of the two is being erased on request: nothing of them changes any more.")
+        raise Refused(gettext("One of the two is being erased on request: nothing of them changes any more."))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.ui.causes import Cause
 from core.ui.wording import value_text
@@ -137,7 +138,7 @@ def timeline(
     moments = moments_of_changes(history.changes, rules, named)
     moments += [_of_move(move, group_names, named) for move in history.moves]
     moments += [_of_event(event, named[sources[event.pk]]) for event in history.events]
-    moments.append(Moment(profile.created_at, "user", "Profile created"))
+    moments.append(Moment(profile.created_at, "user", gettext("Profile created")))
     moments.sort(key=lambda moment: moment.at, reverse=True)
     return by_day(moments[:TIMELINE])
 
@@ -167,9 +168,9 @@ def _of_change(
     moments = []
     if MERGED in change.changes:
         before, after = change.changes[MERGED]
-        title = "Became part of another profile" if after else "Is a profile of its own again"
+        title = gettext("Became part of another profile") if after else gettext("Is a profile of its own again")
         address = reverse("profiles:show", args=[after or before])
-        moments.append(Moment(change.at, "blend", title, named.get(change.cause), "that one", address))
+        moments.append(Moment(change.at, "blend", title, named.get(change.cause), gettext("that one"), address))
     if change.changes.keys() - {MERGED}:
         values = tuple(
             (_label(by_key, key), _text(by_key, key, pair[0]), _text(by_key, key, pair[1]))
@@ -177,13 +178,15 @@ def _of_change(
             if key != MERGED
         )
         is_first = len(values) > 1 and all(old == "" for _, old, _ in values)
-        several = "First values" if is_first else "Changed"
-        title = f"{values[0][0]} changed" if len(values) == 1 else several
+        several = gettext("First values") if is_first else gettext("Changed")
+        title = gettext("%(values)s changed") % {"values": values[0][0]} if len(values) == 1 else several
         moments.append(Moment(change.at, "pencil", title, named.get(change.cause), values=values))
     if change.lost:
         late = tuple((_label(by_key, key), _text(by_key, key, entry[0]), "") for key, entry in change.lost.items())
         moments.append(
-            Moment(change.at, "minus", "Older than what is known, not taken", named.get(change.cause), values=late)
+            Moment(
+                change.at, "minus", gettext("Older than what is known, not taken"), named.get(change.cause), values=late
+            )
         )
     return moments
 
@@ -192,15 +195,15 @@ def _of_move(move: GroupMembershipChange, names: Mapping[int, str], named: Mappi
     return Moment(
         at=move.at,
         icon="blend",
-        title="Joined" if move.joined else "Left",
+        title=gettext("Joined") if move.joined else gettext("Left"),
         cause=named.get(move.cause),
-        subject=names.get(move.group_id, "a group that is gone"),
+        subject=names.get(move.group_id, gettext("a group that is gone")),
         subject_url=reverse("groups:show", args=[move.group_id]) if move.group_id in names else "",
     )
 
 
 def _of_event(event: Event, source: Cause) -> Moment:
-    kind = "Record" if event.source_kind == SourceKind.RUN else "Event"
+    kind = gettext("Record") if event.source_kind == SourceKind.RUN else gettext("Event")
     problem = event.error if event.state != EventState.PROCESSED or event.error else ""
     return Moment(
         at=event.occurred_at,

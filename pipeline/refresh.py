@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.urls import reverse
 
+from core.ui import notices
+from core.ui.notices import News
+from core.ui.wording import plural
 from core.work.leases import Lease
 from core.work.models import UNFINISHED, Work, WorkState
 from pipeline.items import BatchResult
@@ -88,10 +92,25 @@ def refresh_everyone(lease: Lease) -> bool:
     everyone = Profile.objects.filter(merged_into=None).order_by("guid").values_list("guid", flat=True)
     page = list((everyone.filter(guid__gt=after) if after else everyone)[:BATCH])
     if not page or lease.stop_requested:
-        lease.finish(state=WorkState.STOPPED if page else WorkState.COMPLETE)
+        _end(lease, state=WorkState.STOPPED if page else WorkState.COMPLETE)
         return False
     process([], claim=_PageClaim(lease, page[-1], len(page)), refresh=page)
     return True
+
+
+def _end(lease: Lease, *, state: WorkState) -> None:
+    """Tell whoever changed the rules, in the transaction that ends it; not of a change made at the last moment."""
+    text = f"{plural(lease.done, 'person', 'people')}; groups and exports follow what changed."
+    with transaction.atomic():
+        lease.finish(state=state)
+        rules.let_changes_commit()
+        if _is_overtaken(lease):
+            return
+        if state == WorkState.COMPLETE:
+            news = News("ok", "Everyone’s values were asked for again", reverse("properties:list"), text)
+            notices.keep(rules.REHYDRATE, news)
+        else:
+            notices.withdraw(rules.REHYDRATE)
 
 
 def _is_overtaken(lease: Lease) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext_noop
 
 from events.models import Event
 from groups import membership
@@ -20,10 +21,10 @@ from profiles.models import ProfileChange, Retrieval
 from profiles.person import Person
 from profiles.ruleset import RuleSet
 
-STAYS_ASKED = "its source is asked for it"
-STAYS_IDENTITY = "it says who they are"
-STAYS_NEWER = "something newer was written since"
-STAYS_GONE = "there is no such property any more"
+STAYS_ASKED = gettext_noop("its source is asked for it")
+STAYS_IDENTITY = gettext_noop("it says who they are")
+STAYS_NEWER = gettext_noop("something newer was written since")
+STAYS_GONE = gettext_noop("there is no such property any more")
 
 
 @dataclass(frozen=True, slots=True)

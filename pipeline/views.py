@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
@@ -21,7 +22,7 @@ from core.ui.forms import actor_of, telling
 from core.ui.pages import PAGE_SIZE, answer, read_guid, read_place, write_place
 from core.ui.remembering import remembers
 from core.ui.sorting import read_sort
-from core.ui.wording import plural
+from core.ui.wording import counted, people
 from core.work.models import UNFINISHED, Work
 from groups import groups_store
 from groups import pages as group_pages
@@ -131,14 +132,21 @@ def refresh_profile(request: HttpRequest, guid: UUID) -> HttpResponse:
     try:
         result = refresh([profile.pk])
     except Contended:
-        messages.error(request, "This person is being changed by other work right now. Try again in a moment.")
+        messages.error(request, gettext("This person is being changed by other work right now. Try again in a moment."))
         return redirect("profiles:show", guid)
     if result.unanswered:
         reasons = " ".join(dict.fromkeys(result.unanswered.values()))
-        count = plural(len(result.unanswered), "property", "properties")
-        messages.error(request, f"{count} could not be asked for; what is known stays. {reasons}")
+        count = len(result.unanswered)
+        text = ngettext(
+            "%(count)s property could not be asked for; what is known stays. %(reasons)s",
+            "%(count)s properties could not be asked for; what is known stays. %(reasons)s",
+            count,
+        )
+        messages.error(request, counted(text, count, reasons=reasons))
     elif not result.statements:
-        messages.success(request, "There was no App to ask: everything known of this person arrives in events.")
+        messages.success(
+            request, gettext("There was no App to ask: everything known of this person arrives in events.")
+        )
     else:
         messages.success(request, _refreshed(profile, moves=result.moves))
     return redirect("profiles:show", guid)
@@ -151,11 +159,16 @@ def join_group(request: HttpRequest, guid: UUID) -> HttpResponse:
     profile = get_object_or_404(Profile, pk=guid, merged_into__isnull=True)
     group = _asked_group(request.POST.get("group", ""))
     if group is None:
-        messages.error(request, "Choose the group to put them into.")
+        messages.error(request, gettext("Choose the group to put them into."))
         return redirect("profiles:show", guid)
     with telling(request):
         joined = groups_store.add_members(group.pk, [profile.pk], actor=actor_of(request))
-        messages.success(request, f"They are in {group} now." if joined else f"They were in {group} already.")
+        messages.success(
+            request,
+            gettext("They are in %(group)s now.") % {"group": group}
+            if joined
+            else gettext("They were in %(group)s already.") % {"group": group},
+        )
     return redirect("profiles:show", guid)
 
 
@@ -169,16 +182,20 @@ def act_on_chosen(request: HttpRequest) -> HttpResponse:
         _refresh_all(request, chosen)
         return redirect("profiles:list")
     if not chosen or group is None:
-        what = "" if do == "refresh" else ", and the group to put them into or take them out of"
-        messages.error(request, f"Choose people{what}.")
+        if do == "refresh":
+            messages.error(request, gettext("Choose people."))
+        else:
+            messages.error(request, gettext("Choose people, and the group to put them into or take them out of."))
         return redirect("profiles:list")
     with telling(request):
         if do == "leave":
             left = groups_store.remove_members(group.pk, chosen, actor=actor_of(request))
-            messages.success(request, f"{plural(left, 'person', 'people')} left {group}.")
+            messages.success(request, gettext("%(people)s left %(group)s.") % {"people": people(left), "group": group})
         else:
             joined = groups_store.add_members(group.pk, chosen, actor=actor_of(request))
-            messages.success(request, f"{plural(joined, 'person', 'people')} joined {group}.")
+            messages.success(
+                request, gettext("%(people)s joined %(group)s.") % {"people": people(joined), "group": group}
+            )
     return redirect("groups:show", group.pk)
 
 
@@ -188,14 +205,20 @@ def _refresh_all(request: HttpRequest, guids: Sequence[UUID]) -> None:
     try:
         result = refresh(known)
     except Contended:
-        messages.error(request, "Some of them are being changed by other work right now. Try again in a moment.")
+        messages.error(
+            request, gettext("Some of them are being changed by other work right now. Try again in a moment.")
+        )
         return
-    people = plural(len(known), "person", "people")
+    whom = people(len(known))
     if result.unanswered:
         reasons = " ".join(dict.fromkeys(result.unanswered.values()))
-        messages.error(request, f"Not every App answered for {people}; what is known stays. {reasons}")
+        messages.error(
+            request,
+            gettext("Not every App answered for %(people)s; what is known stays. %(reasons)s")
+            % {"people": whom, "reasons": reasons},
+        )
     else:
-        messages.success(request, f"Every App was asked again about {people}.")
+        messages.success(request, gettext("Every App was asked again about %(people)s.") % {"people": whom})
 
 
 @require_POST
@@ -207,7 +230,12 @@ def leave_group(request: HttpRequest, guid: UUID) -> HttpResponse:
     if group is not None:
         with telling(request):
             left = groups_store.remove_members(group.pk, [profile.pk], actor=actor_of(request))
-            messages.success(request, f"They were taken out of {group}." if left else f"They were not in {group}.")
+            messages.success(
+                request,
+                gettext("They were taken out of %(group)s.") % {"group": group}
+                if left
+                else gettext("They were not in %(group)s.") % {"group": group},
+            )
     return redirect("profiles:show", guid)
 
 
@@ -216,9 +244,17 @@ def _refreshed(before: Profile, *, moves: int) -> str:
     after = Profile.objects.filter(pk=before.pk).values_list("properties", flat=True).first() or {}
     keys = before.properties.keys() | after.keys()
     changed = sum(before.properties.get(key) != after.get(key) for key in keys)
-    said = f"{plural(changed, 'value')} changed" if changed else "nothing has changed"
-    moved = f", and {plural(moves, 'group was', 'groups were')} joined or left" if moves else ""
-    return f"Every App was asked again: {said}{moved}."
+    said = gettext("nothing has changed")
+    if changed:
+        said = counted(ngettext("%(count)s value changed", "%(count)s values changed", changed), changed)
+    if not moves:
+        return gettext("Every App was asked again: %(changes)s.") % {"changes": said}
+    text = ngettext(
+        "Every App was asked again: %(changes)s, and %(count)s group was joined or left.",
+        "Every App was asked again: %(changes)s, and %(count)s groups were joined or left.",
+        moves,
+    )
+    return counted(text, moves, changes=said)
 
 
 def _asked_group(text: str) -> Group | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from core.ui import causes
 from core.ui.causes import Cause
-from core.ui.wording import plural, relative
+from core.ui.wording import counted, long_day, relative
 from groups.explaining import Explanation, Reason, explain
 from groups.models import Group
 from profiles import queries
@@ -41,7 +42,7 @@ class Why:
         local, today = timezone.localtime(at), timezone.localdate()
         if (local.date() - today).days <= 1:
             return relative(at)
-        return f"on {_day(at)}"
+        return gettext("on %(day)s") % {"day": _day(at)}
 
     @property
     def labels(self) -> Sequence[str]:
@@ -89,23 +90,30 @@ def _evidence(reason: Reason, known: Mapping[str, str]) -> str:
         case "property":
             return known.get(reason.key, "")
         case "group":
-            return f"in it since {_day(reason.at)}" if reason.at else "not in it"
+            return gettext("in it since %(day)s") % {"day": _day(reason.at)} if reason.at else gettext("not in it")
         case "event":
             if not reason.value or reason.at is None:
-                return "never in that time"
-            return f"{plural(reason.value, 'time')}, last on {_day(reason.at)}"
+                return gettext("never in that time")
+            return counted(
+                ngettext("%(count)s time, last on %(day)s", "%(count)s times, last on %(day)s", reason.value),
+                reason.value,
+                day=_day(reason.at),
+            )
     return _day(reason.value) if isinstance(reason.value, datetime) else str(reason.value)
 
 
 def _in_words(line: Line, named: Mapping[str, Cause]) -> str:
     """A value and where it came from, or why there is none."""
     if line.rejected:
-        return f"“{line.rejected}” was rejected: {line.why}"
+        return gettext("“%(rejected)s” was rejected: %(why)s") % {"rejected": line.rejected, "why": line.why}
     if not line.text:
         return line.why
-    return f"{line.text}, from {named[line.cause].label if line.cause in named else line.source}"
+    return gettext("%(line)s, from %(value)s") % {
+        "line": line.text,
+        "value": named[line.cause].label if line.cause in named else line.source,
+    }
 
 
 def _day(at: datetime) -> str:
     local = timezone.localtime(at)
-    return f"{local.day} {local:%B}" if local.year == timezone.localdate().year else f"{local.day} {local:%B %Y}"
+    return long_day(local) if local.year == timezone.localdate().year else f"{long_day(local)} {local.year}"

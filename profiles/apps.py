@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 from core.ui import search, slots
 from core.ui.search import Finder
@@ -19,6 +20,6 @@ class ProfilesConfig(AppConfig):
         from profiles.queries import find_people, find_rules  # noqa: PLC0415  the same
 
         apps_store.rotate_with(suppression_key.rotate_secrets)
-        slots.register(Slot("app", "Properties it fills", "properties:of_app"))
-        search.register(Finder("people", "People", "user", find_people))
-        search.register(Finder("properties", "Properties", "list", find_rules, order=2))
+        slots.register(Slot("app", gettext_lazy("Properties it fills"), "properties:of_app"))
+        search.register(Finder("people", gettext_lazy("People"), "user", find_people))
+        search.register(Finder("properties", gettext_lazy("Properties"), "list", find_rules, order=2))

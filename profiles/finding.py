@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from core.accounts import project
 from core.lib.errors import InvalidInput
 from profiles.identity import read_owners
@@ -34,7 +36,11 @@ def find_by_values(values: Iterable[str]) -> Found:
     """As `find_by_lines`, for lines that were split already."""
     lines = list(dict.fromkeys(line for line in (value.replace("\0", "").strip() for value in values) if line))
     if not lines or len(lines) > MOST_LINES:
-        message = "Write one value a line." if not lines else f"At most {MOST_LINES:,} lines at once, please."
+        message = (
+            gettext("Write one value a line.")
+            if not lines
+            else gettext("At most %(most_lines)s lines at once, please.") % {"most_lines": f"{MOST_LINES:,}"}
+        )
         raise InvalidInput(message, {"lines": message})
     rules = list(ProfilePropertyRule.objects.filter(is_unique=True, state=RuleState.READY))
     owners: dict[str, set[UUID]] = {}

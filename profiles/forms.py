@@ -13,6 +13,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from apps_connectors.samples import list_tables
@@ -32,27 +33,27 @@ _NAMES = (
     *("column_key", "aggregation", "sort_column", "event_app", "column_label", "try_on"),
 )
 AGGREGATION_WORDS = {
-    "exact": "the value itself",
-    "count": "how many rows",
-    "sum": "the sum",
-    "average": "the average",
-    "min": "the least",
-    "max": "the greatest",
-    "most_recent": "the most recent",
-    "least_recent": "the least recent",
+    "exact": gettext_lazy("the value itself"),
+    "count": gettext_lazy("how many rows"),
+    "sum": gettext_lazy("the sum"),
+    "average": gettext_lazy("the average"),
+    "min": gettext_lazy("the least"),
+    "max": gettext_lazy("the greatest"),
+    "most_recent": gettext_lazy("the most recent"),
+    "least_recent": gettext_lazy("the least recent"),
 }
 FILTER_WORDS = {
-    "eq": "is",
-    "ne": "is not",
-    "gt": "is greater than",
-    "gte": "is at least",
-    "lt": "is less than",
-    "lte": "is at most",
-    "contains": "contains",
-    "not_contains": "does not contain",
-    "exists": "has a value",
-    "not_exists": "has no value",
-    "in": "is one of",
+    "eq": gettext_lazy("is"),
+    "ne": gettext_lazy("is not"),
+    "gt": gettext_lazy("is greater than"),
+    "gte": gettext_lazy("is at least"),
+    "lt": gettext_lazy("is less than"),
+    "lte": gettext_lazy("is at most"),
+    "contains": gettext_lazy("contains"),
+    "not_contains": gettext_lazy("does not contain"),
+    "exists": gettext_lazy("has a value"),
+    "not_exists": gettext_lazy("has no value"),
+    "in": gettext_lazy("is one of"),
 }
 _WITHOUT_VALUE = ("exists", "not_exists")
 # What hangs on a choice comes anew, and nothing else, since someone may be writing in another field meanwhile; without
@@ -85,68 +86,83 @@ class RuleForm(ProductForm):
     """One property. `values` are what `values_of` kept; they are shown without being judged."""
 
     label = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=200,
-        help_text="What your team calls it, such as Lifetime value.",
-        error_messages={"required": "Give the property a name."},
+        help_text=gettext_lazy("What your team calls it, such as Lifetime value."),
+        error_messages={"required": gettext_lazy("Give the property a name.")},
     )
     key = forms.CharField(
-        label="Key",
+        label=gettext_lazy("Key"),
         required=False,
         max_length=60,
-        help_text="What events, queries and exports call it. Small letters, digits and underscores; it never changes."
-        " Leave it empty to have it made of the name.",
+        help_text=gettext_lazy(
+            "What events, queries and exports call it. Small letters, digits and underscores; it never changes."
+            " Leave it empty to have it made of the name."
+        ),
     )
-    type = forms.ChoiceField(label="Type", choices=[(each.key, each.label) for each in TYPES.values()])
-    is_array = forms.BooleanField(label="Several values", required=False, help_text="A list, in the order it comes.")
+    type = forms.ChoiceField(label=gettext_lazy("Type"), choices=[(each.key, each.label) for each in TYPES.values()])
+    is_array = forms.BooleanField(
+        label=gettext_lazy("Several values"), required=False, help_text=gettext_lazy("A list, in the order it comes.")
+    )
     is_unique = forms.BooleanField(
-        label="Identifies a person",
+        label=gettext_lazy("Identifies a person"),
         required=False,
-        help_text="No two people share a value. Events that carry one belong to its owner.",
+        help_text=gettext_lazy("No two people share a value. Events that carry one belong to its owner."),
     )
     identity_rank = forms.IntegerField(
-        label="Rank among identities",
+        label=gettext_lazy("Rank among identities"),
         required=False,
         min_value=1,
         max_value=1000,
-        help_text="When the identities of one event belong to different people, the lowest rank decides."
-        " Empty: after all others.",
+        help_text=gettext_lazy(
+            "When the identities of one event belong to different people, the lowest rank decides."
+            " Empty: after all others."
+        ),
     )
     retrieval = forms.ChoiceField(
-        label="How it gets its value",
+        label=gettext_lazy("How it gets its value"),
         choices=[
-            (Retrieval.QUERY, "Ask an App with a query"),
-            (Retrieval.COLUMN, "Take it from a column of an App, without SQL"),
-            (Retrieval.EVENT, "Wait for it in events and uploads"),
+            (Retrieval.QUERY, gettext_lazy("Ask an App with a query")),
+            (Retrieval.COLUMN, gettext_lazy("Take it from a column of an App, without SQL")),
+            (Retrieval.EVENT, gettext_lazy("Wait for it in events and uploads")),
         ],
         widget=forms.RadioSelect,
     )
-    app = forms.ChoiceField(label="App", required=False)
+    app = forms.ChoiceField(label=gettext_lazy("App"), required=False)
     query = forms.CharField(
-        label="Query",
+        label=gettext_lazy("Query"),
         required=False,
         max_length=20_000,
         widget=forms.Textarea(attrs={"rows": 5, "class": "is-code", "spellcheck": "false"}),
-        help_text="One SELECT that reads one column. Write {{profile.KEY}} where a person's own value belongs;"
-        " it is always bound, never pasted.",
+        help_text=gettext_lazy(
+            "One SELECT that reads one column. Write {{profile.KEY}} where a person's own value belongs;"
+            " it is always bound, never pasted."
+        ),
     )
-    table = forms.CharField(label="Table", required=False)
-    column = forms.CharField(label="Column", required=False)
-    key_column = forms.CharField(label="Column that says whose row it is", required=False)
-    column_key = forms.ChoiceField(label="Property it matches", required=False)
+    table = forms.CharField(label=gettext_lazy("Table"), required=False)
+    column = forms.CharField(label=gettext_lazy("Column"), required=False)
+    key_column = forms.CharField(label=gettext_lazy("Column that says whose row it is"), required=False)
+    column_key = forms.ChoiceField(label=gettext_lazy("Property it matches"), required=False)
     aggregation = forms.ChoiceField(
-        label="Of these rows take",
+        label=gettext_lazy("Of these rows take"),
         required=False,
         choices=[(key, AGGREGATION_WORDS[key]) for key in AGGREGATIONS],
     )
     sort_column = forms.CharField(
-        label="Most or least recent by", required=False, help_text="The column that says which row is the later one."
+        label=gettext_lazy("Most or least recent by"),
+        required=False,
+        help_text=gettext_lazy("The column that says which row is the later one."),
     )
     event_app = forms.ChoiceField(
-        label="App", required=False, help_text="Only where the columns of a file set it: then events do not."
+        label=gettext_lazy("App"),
+        required=False,
+        help_text=gettext_lazy("Only where the columns of a file set it: then events do not."),
     )
     column_label = forms.CharField(
-        label="Column label", required=False, max_length=200, help_text="Any column with this label sets it."
+        label=gettext_lazy("Column label"),
+        required=False,
+        max_length=200,
+        help_text=gettext_lazy("Any column with this label sets it."),
     )
 
     def __init__(
@@ -157,10 +173,12 @@ class RuleForm(ProductForm):
         self.tables = tables
         apps = list(App.objects.order_by("name"))
         unique = ProfilePropertyRule.objects.filter(is_unique=True).exclude(state="deleted").order_by("identity_rank")
-        self._choose("app", [("", "Choose an App"), *((app.pk, app.name) for app in apps if can_be_asked(app))])
+        self._choose(
+            "app", [("", gettext("Choose an App")), *((app.pk, app.name) for app in apps if can_be_asked(app))]
+        )
         others = [(app.pk, app.name) for app in apps if not can_be_asked(app)]
-        self._choose("event_app", [("", "Any event that carries it"), *others])
-        self._choose("column_key", [("", "Choose a property"), *((each.key, str(each)) for each in unique)])
+        self._choose("event_app", [("", gettext("Any event that carries it")), *others])
+        self._choose("column_key", [("", gettext("Choose a property")), *((each.key, str(each)) for each in unique)])
         if rule is not None:
             del self.fields["key"]
         for name in _NEEDED:
@@ -183,7 +201,7 @@ class RuleForm(ProductForm):
         """A list instead of a line to write in. What is chosen already stays, also when the App has it no more."""
         listed = found if current in found or not current else [current, *found]
         titled = [(each, (titles or {}).get(each, each)) for each in listed]
-        self.fields[name].widget = forms.Select(choices=[("", "Choose"), *titled], attrs={"class": "field"})
+        self.fields[name].widget = forms.Select(choices=[("", gettext("Choose")), *titled], attrs={"class": "field"})
 
 
 def can_be_asked(app: App) -> bool:
@@ -236,7 +254,7 @@ def draft_of(values: Mapping[str, Any], rule: ProfilePropertyRule | None) -> New
     parts: dict[str, Any] = {}
     if retrieval == Retrieval.QUERY:
         if not values["query"]:
-            raise InvalidInput("Write the query.", {"query": "Write the query."})
+            raise InvalidInput(gettext("Write the query."), {"query": gettext("Write the query.")})
         parts = {"app": _find_app(values["app"]), "query": values["query"]}
     elif retrieval == Retrieval.COLUMN:
         parts = {"app": _find_app(values["app"]), "column": _read_column(values), "column_key": values["column_key"]}
@@ -265,20 +283,20 @@ def _find_app(text: str) -> App | None:
 
 
 def _read_column(values: Mapping[str, Any]) -> dict[str, Any]:
-    for name, label in (("table", "Choose the table."), ("column", "Choose the column.")):
+    for name, label in (("table", gettext("Choose the table.")), ("column", gettext("Choose the column."))):
         if not values[name]:
             raise InvalidInput(label, {name: label})
     if not values["key_column"]:
-        message = "Choose the column that says whose row it is."
+        message = gettext("Choose the column that says whose row it is.")
         raise InvalidInput(message, {"key_column": message})
     if not values["column_key"]:
-        message = "Choose the property that this column matches."
+        message = gettext("Choose the property that this column matches.")
         raise InvalidInput(message, {"column_key": message})
     column = {name: values[name] for name in ("table", "column", "key_column")}
     column["aggregation"] = values["aggregation"] or "exact"
     if values["aggregation"] in ("most_recent", "least_recent"):
         if not values["sort_column"]:
-            message = "Choose the column that says which row is the later one."
+            message = gettext("Choose the column that says which row is the later one.")
             raise InvalidInput(message, {"sort_column": message})
         column["sort_column"] = values["sort_column"]
     filters = [_read_filter(each) for each in values["filters"] if each["column"]]
@@ -288,11 +306,16 @@ def _read_column(values: Mapping[str, Any]) -> dict[str, Any]:
 def _read_filter(row: Mapping[str, str]) -> dict[str, Any]:
     operator = row["operator"]
     if operator not in FILTERS:
-        raise InvalidInput(f"{operator} is not a condition.", {"column": f"{operator} is not a condition."})
+        raise InvalidInput(
+            gettext("%(operator)s is not a condition.") % {"operator": operator},
+            {"column": gettext("%(operator)s is not a condition.") % {"operator": operator}},
+        )
     if operator in _WITHOUT_VALUE:
         return {"column": row["column"], "operator": operator}
     if not row["value"].strip():
-        message = f"Say what {row['column']} is compared with, or take the condition away."
+        message = gettext("Say what %(column)s is compared with, or take the condition away.") % {
+            "column": row["column"]
+        }
         raise InvalidInput(message, {"filters": message})
     value: Any = row["value"].strip()
     if operator == "in":

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps_connectors.models import App
 from apps_connectors.samples import list_tables, sample_table
 from core.accounts import project
@@ -62,7 +64,10 @@ def guess(app: App, table_name: str) -> TableGuess:
     table = next((each for each in list_tables(app.pk) if each.name == table_name), None)
     sample = sample_table(app.pk, table_name, limit=SAMPLED)  # names the tables there are when this one is not
     if table is None:
-        raise InvalidInput(f"There is no table “{table_name}”.", {"table": "Choose one of the tables."})
+        raise InvalidInput(
+            gettext("There is no table “%(table_name)s”.") % {"table_name": table_name},
+            {"table": gettext("Choose one of the tables.")},
+        )
     values = {
         column: [row[place] for row in sample.rows if row[place] not in (None, "")]
         for place, column in enumerate(sample.columns)
@@ -93,9 +98,9 @@ def make(
     fed by events and imports. Raises InvalidInput with fields such as "2.key".
     """
     if not chosen:
-        raise InvalidInput("Tick at least one column.", {"columns": "Tick at least one column."})
+        raise InvalidInput(gettext("Tick at least one column."), {"columns": gettext("Tick at least one column.")})
     if not key_column or not key_property:
-        message = "Say which column tells whose row it is, and which property that is."
+        message = gettext("Say which column tells whose row it is, and which property that is.")
         raise InvalidInput(message, {"key_column": message})
     drafts: list[NewRule] = []
     found = ProfilePropertyRule.objects.filter(key=key_property).exclude(state=RuleState.DELETED).first()

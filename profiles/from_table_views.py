@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps_connectors.models import App
@@ -16,7 +17,7 @@ from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput, ProductError
 from core.ui.forms import WRONG, actor_of, told
-from core.ui.wording import plural
+from core.ui.wording import counted
 from profiles import from_table, queries, uniqueness
 from profiles.forms import can_be_asked
 from profiles.from_table import TableGuess
@@ -59,7 +60,15 @@ def make_rules(request: HttpRequest) -> HttpResponse:
         except InvalidInput as error:
             _place(error, chosen, context)
             return render(request, "properties/from_table.html", context, status=WRONG)
-        message = f"{plural(len(made), 'property', 'properties')} made. Everyone is being asked for them."
+        count = len(made)
+        message = counted(
+            ngettext(
+                "%(count)s property made. Everyone is being asked for them.",
+                "%(count)s properties made. Everyone is being asked for them.",
+                count,
+            ),
+            count,
+        )
         return told(request, message, to=reverse("properties:list"))
     return render(request, "properties/from_table.html", context)
 
@@ -102,4 +111,4 @@ def _place(error: InvalidInput, chosen: list[dict[str, Any]], context: dict[str,
             chosen[int(number)]["errors"].append(message)
         else:
             elsewhere.append(message)
-    context["problem"] = " ".join(elsewhere) or "Some columns need another look."
+    context["problem"] = " ".join(elsewhere) or gettext("Some columns need another look.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from profiles.types import TYPES
@@ -45,30 +46,30 @@ class Profile(models.Model):
 class ValueTypeName(models.TextChoices):
     """The value types; `profiles/types.py` says what each accepts and stores."""
 
-    STRING = "string", "String"
-    INTEGER = "integer", "Integer"
-    FLOAT = "float", "Number"
-    BOOLEAN = "boolean", "True or false"
-    DATE = "date", "Date"
-    EMAIL = "email", "Email address"
-    PHONE = "phone_number", "Phone number"
-    URL = "url", "URL"
+    STRING = "string", gettext_lazy("String")
+    INTEGER = "integer", gettext_lazy("Integer")
+    FLOAT = "float", gettext_lazy("Number")
+    BOOLEAN = "boolean", gettext_lazy("True or false")
+    DATE = "date", gettext_lazy("Date")
+    EMAIL = "email", gettext_lazy("Email address")
+    PHONE = "phone_number", gettext_lazy("Phone number")
+    URL = "url", gettext_lazy("URL")
 
 
 class Retrieval(models.TextChoices):
     """How a rule gets its value."""
 
-    QUERY = "query", "A query"
-    COLUMN = "column", "A column"
-    EVENT = "event", "Events"
+    QUERY = "query", gettext_lazy("A query")
+    COLUMN = "column", gettext_lazy("A column")
+    EVENT = "event", gettext_lazy("Events")
 
 
 class RuleState(models.TextChoices):
     """Whether a rule is in use."""
 
-    DRAFT = "draft", "Draft"
-    READY = "ready", "Ready"
-    DELETED = "deleted", "Deleted"
+    DRAFT = "draft", gettext_lazy("Draft")
+    READY = "ready", gettext_lazy("Ready")
+    DELETED = "deleted", gettext_lazy("Deleted")
 
 
 class ProfilePropertyRule(models.Model):
@@ -109,7 +110,8 @@ class ProfilePropertyRule(models.Model):
     @property
     def type_in_words(self) -> str:
         """Such as: Whole number; Text, several."""
-        return f"{TYPES[self.type].label}, several" if self.is_array else TYPES[self.type].label
+        label = str(TYPES[self.type].label)
+        return gettext("%(type)s, several") % {"type": label} if self.is_array else label
 
 
 class RuleVariable(models.Model):
@@ -123,7 +125,7 @@ class RuleVariable(models.Model):
         constraints = [models.UniqueConstraint(fields=["rule", "reads"], name="rule_variable_unique")]
 
     def __str__(self) -> str:
-        return f"the property {self.rule}"
+        return gettext("the property %(rule)s") % {"rule": self.rule}
 
 
 class RuleSetVersion(models.Model):

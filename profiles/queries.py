@@ -11,12 +11,13 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from core.accounts import project
 from core.lib.clock import from_us
 from core.ui import search as search_box
 from core.ui.search import Hit
-from core.ui.wording import plural, value_text
+from core.ui.wording import counted, value_text
 from profiles.merges import all_ids
 from profiles.meta import AS_OF, CAUSE, REASON, REJECTED, UPDATED, get
 from profiles.models import (
@@ -51,7 +52,7 @@ class Line:
     @property
     def source(self) -> str:
         """The App it comes from, or who may send it."""
-        return self.rule.app.name if self.rule.app else "Events"
+        return self.rule.app.name if self.rule.app else gettext("Events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Person:
     @property
     def rejected_words(self) -> str:
         """ "2 values rejected"."""
-        return f"{plural(self.rejected, 'value')} rejected"
+        return counted(ngettext("%(count)s value rejected", "%(count)s values rejected", self.rejected), self.rejected)
 
     @property
     def initials(self) -> str:
@@ -214,7 +215,11 @@ def _name(profile: Profile, rules: Sequence[ProfilePropertyRule]) -> Person:
         for rule in sorted(rules, key=lambda rule: rule.type != "email")
         if rule.is_unique and rule.key in values
     ]
-    names = [full or f"{given} {family}".strip(), *known, f"Someone ({str(profile.guid)[-6:]})"]
+    names = [
+        full or f"{given} {family}".strip(),
+        *known,
+        gettext("Someone (%(guid)s)") % {"guid": str(profile.guid)[-6:]},
+    ]
     chosen = [name for name in names if name]
     rejected = sum(1 for entry in profile.property_meta.values() if get(entry, REJECTED) is not None)
     return Person(profile, chosen[0], chosen[1] if len(chosen) > 1 and known else "", rejected)
@@ -228,7 +233,7 @@ def _line(profile: Profile, rule: ProfilePropertyRule, reads: Sequence[ProfilePr
     text = "" if value is None else value_text(value, rule.type, is_identity=rule.is_unique)
     rejected = get(entry, REJECTED)
     if rejected is not None:
-        why = str(get(entry, REASON) or "does not fit its type")
+        why = str(get(entry, REASON) or gettext("does not fit its type"))
     else:
         why = "" if value is not None else _why_missing(profile, rule, reads, was_emptied=as_of is not None)
     changed = from_us(updated) if updated is not None else profile.created_at if value is not None else None
@@ -249,19 +254,31 @@ def _why_missing(
 ) -> str:
     app = rule.app.name if rule.app else ""
     if rule.state == RuleState.DRAFT:
-        return "The property is a draft, so nobody is asked for it"
+        return gettext("The property is a draft, so nobody is asked for it")
     if rule.retrieval == Retrieval.EVENT and was_emptied:
-        return "Empty in the last event that carried it"
+        return gettext("Empty in the last event that carried it")
     if rule.retrieval == Retrieval.EVENT:
-        return f"Not named in any upload of {app}" if app else "No event has carried it yet"
+        return (
+            gettext("Not named in any upload of %(app)s") % {"app": app}
+            if app
+            else gettext("No event has carried it yet")
+        )
     if rule.paused_reason:
-        return f"{app} is not asked while the property is paused"
+        return gettext("%(app)s is not asked while the property is paused") % {"app": app}
     if profile.hydrated_at is None:
-        return f"{app} was not asked yet"
+        return gettext("%(app)s was not asked yet") % {"app": app}
     unknown = [each.label or each.key for each in reads if each.key not in profile.properties]
     if unknown:
-        return f"{app} was not asked: there is no {' and no '.join(name.lower() for name in unknown)}"
-    return f"Not found in {app}"
+        return gettext("%(app)s was not asked: there is no %(missing)s") % {
+            "app": app,
+            "missing": and_no(each.lower() for each in unknown),
+        }
+    return gettext("Not found in %(app)s") % {"app": app}
+
+
+def and_no(names: Iterable[str]) -> str:
+    """Several that are missing, after "no": "email and no phone number"."""
+    return gettext(" and no ").join(names)
 
 
 def with_sources(rules: Sequence[ProfilePropertyRule]) -> list[tuple[ProfilePropertyRule, str]]:
@@ -277,7 +294,19 @@ def _how(rule: ProfilePropertyRule, by_id: Mapping[int, ProfilePropertyRule]) ->
         column = rule.column
         what = f"{column.get('table', '')}.{column.get('column', '')}"
         aggregation = str(column.get("aggregation", "exact"))
-        shown = what if aggregation == "exact" else f"{aggregation.replace('_', ' ')} of {what}"
+        shown = (
+            what
+            if aggregation == "exact"
+            else gettext("%(part)s of %(column)s") % {"part": aggregation.replace("_", " "), "column": what}
+        )
         key = by_id.get(rule.column_key_id or 0)
-        return f"{shown} where {column.get('key_column', '')} is the {key or 'key'}"
-    return f"column labelled {rule.column_label}" if rule.column_label else "arrives in events"
+        return gettext("%(shown)s where %(column)s is the %(property)s") % {
+            "shown": shown,
+            "column": column.get("key_column", ""),
+            "property": key or gettext("key"),
+        }
+    return (
+        gettext("column labelled %(column_label)s") % {"column_label": rule.column_label}
+        if rule.column_label
+        else gettext("arrives in events")
+    )

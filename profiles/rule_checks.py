@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps_connectors.connections import connect
 from apps_connectors.models import App
 from core.lib import templates
@@ -62,24 +64,34 @@ def check_app(new: NewRule) -> None:
 def read_rules(new: NewRule) -> list[ProfilePropertyRule]:
     """The rules it reads, after everything that can be judged without asking its App was judged."""
     if not _KEY.fullmatch(new.key) or len(new.key) > 60:
-        raise invalid("key", "A key has lower-case letters, digits and underscores, and starts with a letter.")
+        raise invalid("key", gettext("A key has lower-case letters, digits and underscores, and starts with a letter."))
     if new.type not in ValueTypeName.values:
-        raise invalid("type", f"{new.type} is not a type; choose one of {', '.join(ValueTypeName.values)}.")
+        raise invalid(
+            "type",
+            gettext("%(type)s is not a type; choose one of %(values)s.")
+            % {"type": new.type, "values": ", ".join(ValueTypeName.values)},
+        )
     if new.is_unique and new.is_array:
-        raise invalid("is_unique", "A property with several values cannot be unique.")
+        raise invalid("is_unique", gettext("A property with several values cannot be unique."))
     if new.retrieval == Retrieval.EVENT:
         return []
     if new.app is None:
-        raise invalid("app", "Choose the App that is asked for it.")
+        raise invalid("app", gettext("Choose the App that is asked for it."))
     keys = _read_query(new) if new.retrieval == Retrieval.QUERY else _read_column(new)
     if new.key in keys:
-        raise invalid("query", f"It reads {new.key}, which is the property itself.")
+        raise invalid("query", gettext("It reads %(new)s, which is the property itself.") % {"new": new.key})
     found = {rule.key: rule for rule in ProfilePropertyRule.objects.filter(key__in=keys, state=RuleState.READY)}
     unknown = [key for key in keys if key not in found]
     if unknown:
-        raise invalid("query", f"There is no property {', '.join(unknown)}; make it first or mend the name.")
+        raise invalid(
+            "query",
+            gettext("There is no property %(unknown)s; make it first or mend the name.")
+            % {"unknown": ", ".join(unknown)},
+        )
     if new.retrieval == Retrieval.COLUMN and not found[keys[0]].is_unique:
-        raise invalid("column_key", f"{keys[0]} is not unique, so it cannot say whose row it is.")
+        raise invalid(
+            "column_key", gettext("%(keys)s is not unique, so it cannot say whose row it is.") % {"keys": keys[0]}
+        )
     return [found[key] for key in keys]
 
 
@@ -89,19 +101,29 @@ def _read_query(new: NewRule) -> list[str]:
     except templates.TemplateError as error:
         raise invalid("query", str(error)) from None
     if not keys:
-        raise invalid("query", "It reads no property, so it would give everyone the same; use {{profile.KEY}}.")
+        raise invalid(
+            "query", gettext("It reads no property, so it would give everyone the same; use {{profile.KEY}}.")
+        )
     return keys
 
 
 def _read_column(new: NewRule) -> list[str]:
     missing = [name for name in ("table", "column", "key_column") if not new.column.get(name)]
     if missing or not new.column_key:
-        raise invalid("column", f"Say the {', '.join(missing) or 'property that the key column matches'}.")
+        what = ", ".join(missing) or gettext("property that the key column matches")
+        raise invalid("column", gettext("Say the %(what)s.") % {"what": what})
     aggregation = new.column.get("aggregation", "exact")
     if aggregation not in AGGREGATIONS:
-        raise invalid("column", f"{aggregation} is not an aggregation; choose one of {', '.join(AGGREGATIONS)}.")
+        raise invalid(
+            "column",
+            gettext("%(aggregation)s is not an aggregation; choose one of %(aggregations)s.")
+            % {"aggregation": aggregation, "aggregations": ", ".join(AGGREGATIONS)},
+        )
     if aggregation in _SORTED and not new.column.get("sort_column"):
-        raise invalid("column", f"Say which column decides what is {aggregation.replace('_', ' ')}.")
+        raise invalid(
+            "column",
+            gettext("Say which column decides what is %(replace)s.") % {"replace": aggregation.replace("_", " ")},
+        )
     for condition in new.column.get("filters", []):
         _check_filter(condition)
     return [new.column_key]
@@ -111,14 +133,18 @@ def _check_filter(condition: Mapping[str, Any]) -> None:
     """A condition that compares with nothing would quietly leave every row out."""
     operator, column, value = (condition.get(name) for name in ("operator", "column", "value"))
     if operator not in FILTERS:
-        raise invalid("column", f"{operator} is not a filter; choose one of {', '.join(FILTERS)}.")
+        raise invalid(
+            "column",
+            gettext("%(operator)s is not a filter; choose one of %(filters)s.")
+            % {"operator": operator, "filters": ", ".join(FILTERS)},
+        )
     if not column:
-        raise invalid("column", "Say which column each condition is about.")
+        raise invalid("column", gettext("Say which column each condition is about."))
     is_list = isinstance(value, list) and bool(value) and not any(isinstance(each, list | dict) for each in value)
     if operator == "in" and not is_list:
-        raise invalid("column", f"Say which values {column} may have, as a list.")
+        raise invalid("column", gettext("Say which values %(column)s may have, as a list.") % {"column": column})
     if operator not in ("in", "exists", "not_exists") and (value in (None, "") or isinstance(value, list | dict)):
-        raise invalid("column", f"Say what {column} is compared with.")
+        raise invalid("column", gettext("Say what %(column)s is compared with.") % {"column": column})
 
 
 def _try_with_app(new: NewRule, variables: Mapping[str, str]) -> None:
@@ -127,7 +153,7 @@ def _try_with_app(new: NewRule, variables: Mapping[str, str]) -> None:
     try:
         with connect(new.app.pk) as app:
             if not isinstance(app, RetrievesProperties):
-                raise invalid("app", f"{new.app.name} cannot be asked for properties.")
+                raise invalid("app", gettext("%(app)s cannot be asked for properties.") % {"app": new.app.name})
             if new.retrieval == Retrieval.QUERY:
                 app.check_query(new.query, variables)
     except PluginError as error:
@@ -144,7 +170,9 @@ def refuse_cycle(reads: Sequence[ProfilePropertyRule], *, rule_id: int) -> None:
     if _finds_way_back(rule_id, rule_id, known, path, set()):
         names = dict(ProfilePropertyRule.objects.filter(pk__in=path).values_list("pk", "key"))
         circle = " → ".join(names[p] for p in path)
-        raise invalid("query", f"These properties would read each other in a circle: {circle}.")
+        raise invalid(
+            "query", gettext("These properties would read each other in a circle: %(circle)s.") % {"circle": circle}
+        )
 
 
 def _finds_way_back(at: int, goal: int, reads: Mapping[int, set[int]], path: list[int], seen: set[int]) -> bool:

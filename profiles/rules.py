@@ -13,12 +13,16 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
 from core.lib.errors import InvalidInput, Refused
 from core.lib.mentions import Mentions
+from core.ui import notices
+from core.ui.notices import News
 from core.work import leases
 from core.work.models import Work, WorkState
 from core.work.wake import wake
@@ -78,7 +82,7 @@ def create_rule(new: NewRule, *, actor: Actor) -> ProfilePropertyRule:
     with transaction.atomic():
         _lock_and_count()
         rule = _create(new, reads, actor=actor)
-        _ask_everyone(rule)
+        _ask_everyone(rule, actor=actor)
     return rule
 
 
@@ -105,7 +109,7 @@ def create_rules(news: Sequence[NewRule], *, actor: Actor) -> list[ProfileProper
         if problems:
             raise InvalidInput(" ".join(dict.fromkeys(problems.values())), problems)
         if asked := [rule for rule in made if rule.retrieval != Retrieval.EVENT]:
-            _ask_everyone(asked[0])
+            _ask_everyone(asked[0], actor=actor)
     return made
 
 
@@ -113,9 +117,13 @@ def _create(new: NewRule, reads: Sequence[ProfilePropertyRule], *, actor: Actor)
     """While the caller holds the rules' lock."""
     same = ProfilePropertyRule.objects.filter(key=new.key).first()
     if same is not None and same.state == RuleState.DELETED:
-        raise invalid("key", f"{new.key} is being deleted: its last values are taken away. Try again in a while.")
+        raise invalid(
+            "key",
+            gettext("%(new)s is being deleted: its last values are taken away. Try again in a while.")
+            % {"new": new.key},
+        )
     if same is not None:
-        raise invalid("key", f"There is already a property {new.key}.")
+        raise invalid("key", gettext("There is already a property %(new)s.") % {"new": new.key})
     rule = ProfilePropertyRule.objects.create(
         key=new.key,
         label=new.label or new.key.replace("_", " ").capitalize(),
@@ -148,13 +156,16 @@ def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyR
         _lock_and_count()
         rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
         if rule.key != new.key:
-            raise invalid("key", "The key of a property never changes; its label may.")
+            raise invalid("key", gettext("The key of a property never changes; its label may."))
         refuse_cycle(reads, rule_id=rule.pk)
         before, was_retyped = describe(rule), (rule.type, rule.is_array) != (new.type, new.is_array)
         if was_retyped:
             _refuse_new_type(rule, new)
         if rule.is_unique and not new.is_unique:
-            raise invalid("is_unique", f"{rule} identifies people, and events rely on that. It stays unique.")
+            raise invalid(
+                "is_unique",
+                gettext("%(rule)s identifies people, and events rely on that. It stays unique.") % {"rule": rule},
+            )
         becomes_unique = new.is_unique and not rule.is_unique
         _take_over(rule, new, reads)
         after = describe(rule)
@@ -172,7 +183,7 @@ def update_rule(rule_id: int, new: NewRule, *, actor: Actor) -> ProfilePropertyR
         if after != before:
             audit.record("rule.change", rule, before=before, after=after, actor=actor)
         if is_asked_anew:
-            _ask_everyone(rule)
+            _ask_everyone(rule, actor=actor)
     return rule
 
 
@@ -180,7 +191,7 @@ def change_retrieval(rule: ProfilePropertyRule, new: NewRule, *, actor: Actor) -
     """Get a rule's value in another way from now on, for everyone; its key, type and uniqueness stay."""
     kept = (rule.key, rule.type, rule.is_unique, rule.is_array)
     if kept != (new.key, new.type, new.is_unique, new.is_array):
-        raise InvalidInput("The key, type and uniqueness of a property cannot be changed here.")
+        raise InvalidInput(gettext("The key, type and uniqueness of a property cannot be changed here."))
     return update_rule(rule.pk, new, actor=actor)
 
 
@@ -190,18 +201,26 @@ def delete_rule(rule_id: int, *, actor: Actor) -> None:
         _lock_and_count()
         rule = ProfilePropertyRule.objects.select_for_update(no_key=True).get(pk=rule_id)
         if users := users_of(rule):
-            raise Refused(f"{rule} is in use by {', '.join(users)}. Take it out there first.")
+            raise Refused(
+                gettext("%(rule)s is in use by %(users)s. Take it out there first.")
+                % {"rule": rule, "users": ", ".join(users)}
+            )
         rule.state = RuleState.DELETED
         rule.save(update_fields=["state", "updated_at"])
         rule.variables.all().delete()
         audit.record("rule.delete", rule, before=describe(rule), actor=actor)
         leases.enqueue(kind=REHYDRATE, subject=f"{FORGET}{rule.pk}")
+        notices.promise(actor.cause, f"{FORGET}{rule.pk}")
         wake("rehydrate")
 
 
 def finish_deletion(rule_id: int) -> None:
     """Once no profile has its values any more, the key is free again."""
-    ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED).delete()
+    gone = ProfilePropertyRule.objects.filter(pk=rule_id, state=RuleState.DELETED)
+    for rule in gone:
+        text = f"Nobody has a value of it any more, and a new property may have the key {rule.key}."
+        notices.keep(f"{FORGET}{rule_id}", News("ok", f"“{rule.label}” is deleted", reverse("properties:list"), text))
+    gone.delete()
 
 
 def set_timed(rule_ids: Sequence[int], *, actor: Actor) -> bool:
@@ -232,7 +251,7 @@ def resume_rule(rule: ProfilePropertyRule, *, actor: Actor) -> None:
         before = rule.paused_reason
         ProfilePropertyRule.objects.filter(pk=rule.pk).update(paused_reason="", warning="")
         guards.accept(rule.pk)
-        _ask_everyone(rule)
+        _ask_everyone(rule, actor=actor)
         audit.record("rule.resume", rule, before={"paused": before}, after={"paused": ""}, actor=actor)
 
 
@@ -289,12 +308,15 @@ def _take_over(rule: ProfilePropertyRule, new: NewRule, reads: Sequence[ProfileP
 def _refuse_new_type(rule: ProfilePropertyRule, new: NewRule) -> None:
     """Values that a source can be asked for again may change their type; what identifies people may not."""
     if rule.is_unique:
-        raise invalid("type", f"{rule} identifies people by its values, so its type stays.")
+        raise invalid("type", gettext("%(rule)s identifies people by its values, so its type stays.") % {"rule": rule})
     if new.retrieval == Retrieval.EVENT and Profile.objects.filter(properties__has_key=rule.key).exists():
         raise invalid(
             "type",
-            f"People have values of {rule} that came in events, and nobody can be asked for them again."
-            " Make another property with the new type.",
+            gettext(
+                "People have values of %(rule)s that came in events, and nobody can be asked for them "
+                "again. Make another property with the new type."
+            )
+            % {"rule": rule},
         )
 
 
@@ -302,7 +324,7 @@ def _next_rank() -> int:
     return ProfilePropertyRule.objects.filter(is_unique=True).count() + 1
 
 
-def _ask_everyone(rule: ProfilePropertyRule) -> None:
+def _ask_everyone(rule: ProfilePropertyRule, *, actor: Actor) -> None:
     """Profiles that exist already learn the new value in the background, while the caller holds the rules' lock.
 
     Work that nobody has begun will ask by the new rules too. Work that has begun may have passed people by the old
@@ -313,6 +335,7 @@ def _ask_everyone(rule: ProfilePropertyRule) -> None:
     waiting = Work.objects.filter(kind=REHYDRATE, subject__startswith=EVERYONE, state=WorkState.PENDING)
     if not waiting.exists():
         leases.enqueue(kind=REHYDRATE, subject=f"{EVERYONE}{current_version()}")
+    notices.promise(actor.cause, REHYDRATE)
     wake("rehydrate")
 
 
@@ -335,13 +358,19 @@ def keep_batches_away() -> None:
     _lock_and_count()
 
 
+def let_changes_commit() -> None:
+    """Wait for a change of the rules under way, and let none begin until the caller commits."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
+
+
 def _lock_and_count() -> None:
     """Keep every batch from writing until the caller commits, and name the new state of the rules.
 
     The name is the time of the change, so that a restored or emptied database never repeats one.
     """
+    let_changes_commit()
     with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(%s)", [RULES_LOCK])
         cursor.execute(
             "insert into rule_set_version (id, version) values (1, extract(epoch from clock_timestamp()) * 1000000)"
             " on conflict (id) do update set version = greatest(rule_set_version.version + 1, excluded.version)"

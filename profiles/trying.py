@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from apps_connectors.connections import connect
 from core.accounts import project
 from core.lib.errors import InvalidInput
@@ -58,14 +60,17 @@ def try_rule(draft: NewRule, *, guid: UUID | None = None, rule_id: int | None = 
         return Trial(error=error.message, fields=error.fields)
     profile = _find_person(guid, [rule.key for rule in reads])
     if profile is None:
-        return Trial(error="There is nobody to try it on yet." if guid is None else "There is no such person.")
+        return Trial(
+            error=gettext("There is nobody to try it on yet.") if guid is None else gettext("There is no such person.")
+        )
     if draft.retrieval == Retrieval.EVENT:
         return _read_held(draft, profile)
     variables = {rule.key: profile.properties.get(rule.key) for rule in reads}
     missing = [str(rule) for rule in reads if variables[rule.key] is None]
     if missing:
-        names = " and no ".join(missing)
-        return Trial(profile.pk, variables, note=f"This person has no {names}, so the App is not asked.")
+        names = gettext(" and no ").join(missing)
+        note = gettext("This person has no %(names)s, so the App is not asked.") % {"names": names}
+        return Trial(profile.pk, variables, note=note)
     return _ask(draft, profile.pk, variables, {rule.key: rule.type for rule in reads})
 
 
@@ -87,11 +92,12 @@ def _find_person(guid: UUID | None, keys: Sequence[str]) -> Profile | None:
 
 def _read_held(draft: NewRule, profile: Profile) -> Trial:
     held = profile.properties.get(draft.key)
-    note = "Its values arrive in events, so there is nobody to ask."
     if held is None:
-        return Trial(profile.pk, note=f"{note} This person has none yet.")
+        note = gettext("Its values arrive in events, so there is nobody to ask. This person has none yet.")
+        return Trial(profile.pk, note=note)
     value, rejected = _typed(draft, held)
-    return Trial(profile.pk, raw=held, value=value, rejected=rejected, note=f"{note} This is what is known.")
+    note = gettext("Its values arrive in events, so there is nobody to ask. This is what is known.")
+    return Trial(profile.pk, raw=held, value=value, rejected=rejected, note=note)
 
 
 def _ask(draft: NewRule, guid: UUID, variables: Mapping[str, Any], types: Mapping[str, str]) -> Trial:
@@ -99,7 +105,7 @@ def _ask(draft: NewRule, guid: UUID, variables: Mapping[str, Any], types: Mappin
     try:
         with connect(draft.app.pk, reading=True) as app:
             if not isinstance(app, RetrievesProperties):
-                message = f"{draft.app.name} cannot be asked for properties."
+                message = gettext("%(app)s cannot be asked for properties.") % {"app": draft.app.name}
                 return Trial(guid, variables, error=message, fields={"app": message})
             retrieval = app.retrieve([_ask_of(draft, types)], [variables])
     except PluginError as error:
@@ -119,7 +125,7 @@ def _part(draft: NewRule) -> str:
 
 def _note(draft: NewRule, answer: Answer) -> str:
     if answer.several and not draft.is_array:
-        return "There is more than one row for this person; the first is taken."
+        return gettext("There is more than one row for this person; the first is taken.")
     return ""
 
 

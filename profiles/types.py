@@ -23,6 +23,8 @@ from uuid import UUID
 import phonenumbers
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 from email_validator import EmailNotValidError, validate_email
 
 from profiles.dates import date_from_day, date_from_text, fixed_width
@@ -61,7 +63,7 @@ class ValueType:
     """One value type. `python_type` is what `parse` returns and JSON stores; `parse` reads back what `show` writes."""
 
     key: str
-    label: str
+    label: str | Promise
     python_type: type[Any]
     parse: Parse
     show: Callable[[Any], str]
@@ -324,14 +326,14 @@ def _check_url(text: str) -> str:
 TYPES: dict[str, ValueType] = {
     each.key: each
     for each in (
-        ValueType("string", "Text", str, parse_string, str),
-        ValueType("integer", "Whole number", int, parse_integer, str),
-        ValueType("float", "Number", float, parse_float, show_float),
-        ValueType("boolean", "Yes or no", bool, parse_boolean, show_boolean),
-        ValueType("date", "Date", str, parse_date, str),
-        ValueType("email", "Email address", str, parse_email, str),
-        ValueType("phone_number", "Phone number", str, parse_phone_number, str),
-        ValueType("url", "Web address", str, parse_url, str),
+        ValueType("string", gettext_lazy("Text"), str, parse_string, str),
+        ValueType("integer", gettext_lazy("Whole number"), int, parse_integer, str),
+        ValueType("float", gettext_lazy("Number"), float, parse_float, show_float),
+        ValueType("boolean", gettext_lazy("Yes or no"), bool, parse_boolean, show_boolean),
+        ValueType("date", gettext_lazy("Date"), str, parse_date, str),
+        ValueType("email", gettext_lazy("Email address"), str, parse_email, str),
+        ValueType("phone_number", gettext_lazy("Phone number"), str, parse_phone_number, str),
+        ValueType("url", gettext_lazy("Web address"), str, parse_url, str),
     )
 }
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import ngettext
 
 from core.accounts import project
 from core.lib.copying import copy_rows
@@ -70,10 +71,12 @@ def claim_all(rule: ProfilePropertyRule) -> None:
         count, examples, people = cursor.fetchone()
         if count:
             shown = ", ".join(f"“{value}”" for value in examples)
-            raise Refused(
-                f"{rule} cannot identify people: {people:,} people share {count:,} "
-                f"{'value' if count == 1 else 'values'} of it, such as {shown}."
+            text = ngettext(
+                "%(rule)s cannot identify people: %(people)s people share %(count)s value of it, such as %(values)s.",
+                "%(rule)s cannot identify people: %(people)s people share %(count)s values of it, such as %(values)s.",
+                count,
             )
+            raise Refused(text % {"rule": rule, "people": f"{people:,}", "count": f"{count:,}", "values": shown})
         cursor.execute(
             "insert into profile_identity (rule_id, value, profile_id)"
             " select %s, value, profile_id from claimed order by value",

@@ -11,17 +11,19 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps_connectors.queries import get_app
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
+from core.ui import notices
 from core.ui.forms import Question, actor_of, confirmed, render_form, telling, told
 from core.ui.pages import STOP_POLLING, answer
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
-from core.ui.wording import value_text
+from core.ui.wording import counted, value_text
 from core.work.models import UNFINISHED, Work
 from profiles import coverage, queries, rules
 from profiles.forms import (
@@ -100,6 +102,8 @@ def show_rules_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
 def show_progress(request: HttpRequest) -> HttpResponse:
     """How far asking everyone again has come; htmx asks no more once it has ended."""
     work = _progress()
+    if work is None:  # they watched it end
+        notices.see(request.user.pk, rules.REHYDRATE)
     return render(request, "properties/_progress.html", {"progress": work}, status=200 if work else STOP_POLLING)
 
 
@@ -147,7 +151,7 @@ def resume_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     rule = _find(rule_id)
     with telling(request):
         rules.resume_rule(rule, actor=actor_of(request))
-        messages.success(request, f"{rule} is asked again, for everyone.")
+        messages.success(request, gettext("%(rule)s is asked again, for everyone.") % {"rule": rule})
     return redirect(_address(rule))
 
 
@@ -156,23 +160,48 @@ def resume_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
 def delete_rule(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Delete a property that nothing uses, after saying what goes with it."""
     rule = _find(rule_id)
-    users = users_of(rule)
+    found = coverage.count_of(rule.key)
     question = Question(
-        f"Delete {rule}?",
+        gettext("Delete %(rule)s?") % {"rule": rule},
         [
-            *(f"It is in use by {user}: take it out there first." for user in users),
-            "Everyone's value of it is taken away, in the background.",
-            "Events that carry it keep it, and nothing reads it any more.",
+            _say_loss(found),
+            gettext("Events that carry it keep it, and nothing reads it any more."),
         ],
-        verb="Delete property",
+        verb=gettext("Delete property"),
         back=_address(rule),
+        against=[
+            gettext("It is in use by %(user)s: take it out there first.") % {"user": user} for user in users_of(rule)
+        ],
     )
 
     def delete() -> HttpResponse:
         rules.delete_rule(rule.pk, actor=actor_of(request))
-        return told(request, f"{rule} was deleted; its values are being taken away.", to=reverse("properties:list"))
+        return told(
+            request,
+            gettext("%(rule)s was deleted; its values are being taken away.") % {"rule": rule},
+            to=reverse("properties:list"),
+        )
 
     return confirmed(request, question, delete)
+
+
+def _say_loss(found: coverage.Counted) -> str:
+    having = found.with_value
+    if not having:
+        return gettext("Nobody has a value of it.")
+    if found.is_exact:
+        text = ngettext(
+            "%(count)s person has a value of it, which is taken away in the background.",
+            "%(count)s people have a value of it, which is taken away in the background.",
+            having,
+        )
+    else:
+        text = ngettext(
+            "About %(count)s person has a value of it, which is taken away in the background.",
+            "About %(count)s people have a value of it, which is taken away in the background.",
+            having,
+        )
+    return counted(text, having)
 
 
 def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpResponse:
@@ -189,12 +218,12 @@ def _edit(request: HttpRequest, rule: ProfilePropertyRule | None) -> HttpRespons
             draft = draft_of(values, rule)
             if rule is None:
                 made = rules.create_rule(draft, actor=actor_of(request))
-                return told(request, f"The property {made} was made.", to=_address(made))
+                return told(request, gettext("The property %(made)s was made.") % {"made": made}, to=_address(made))
             made = rules.update_rule(rule.pk, draft, actor=actor_of(request))
-            return told(request, f"{made} was saved.", to=_address(made))
+            return told(request, gettext("%(made)s was saved.") % {"made": made}, to=_address(made))
     elif do == "save":
         with form.catching():  # so that everything that needs mending is told at once
-            draft_of({**values, "label": values["label"] or "New property"}, rule)
+            draft_of({**values, "label": values["label"] or gettext("New property")}, rule)
     known = queries.rules_in_use()
     context = {
         "form": form,
@@ -213,7 +242,7 @@ def _try(values: Mapping[str, Any], rule: ProfilePropertyRule | None, known: lis
     wanted = values["try_on"]
     found = queries.search(wanted, known)[:1] if wanted else []
     if wanted and not found:
-        return _shown(Trial(error=f"Nobody is found by “{wanted}”."), values, known)
+        return _shown(Trial(error=gettext("Nobody is found by “%(wanted)s”.") % {"wanted": wanted}), values, known)
     guid: UUID | None = found[0].pk if found else None
     try:
         draft = draft_of(values, rule)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext
 
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, Refused
@@ -53,7 +54,7 @@ class Selection:
 def start(schedule_id: int, selection: Selection, *, actor: Actor) -> Run:
     """Start a run of an export that sends these people again; raises `InvalidInput`, `Refused` or `NotFound`."""
     if not count(schedule_id, selection):
-        raise Refused("The destination holds none of these people from this export, and refused none of them.")
+        raise Refused(gettext("The destination holds none of these people from this export, and refused none of them."))
     options = {AGAIN: selection.write()}
     return runs.start_run(schedule_id, trigger=actor.cause, actor=actor, options=options, direction=Direction.EXPORT)
 
@@ -94,10 +95,14 @@ def _check(selection: Selection) -> None:
     ways = [bool(selection.profiles), is_time, selection.rejected, selection.everything]
     if sum(ways) != 1:
         raise InvalidInput(
-            "Say one thing: people, a time, the rejected, or everything.", {"profiles": "Say one thing."}
+            gettext("Say one thing: people, a time, the rejected, or everything."),
+            {"profiles": gettext("Say one thing.")},
         )
     if len(selection.profiles) > MOST_NAMED:
-        raise InvalidInput(f"Name at most {MOST_NAMED:,} people at once.", {"profiles": "Too many."})
+        raise InvalidInput(
+            gettext("Name at most %(most_named)s people at once.") % {"most_named": f"{MOST_NAMED:,}"},
+            {"profiles": gettext("Too many.")},
+        )
 
 
 def _which(written: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

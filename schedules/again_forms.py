@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext, gettext_lazy
 
 from core.ui.forms import ProductForm
 from schedules.again import Selection
@@ -20,23 +21,23 @@ class AgainForm(ProductForm):
     """Who is sent again. The domain checks it once more."""
 
     which = forms.ChoiceField(
-        label="What to send again",
+        label=gettext_lazy("What to send again"),
         widget=forms.RadioSelect,
         choices=[
-            (REJECTED, "What was rejected"),
-            (TIME, "What was accepted in a time"),
-            (EVERYTHING, "Everything: compare everyone, and write everything anew"),
+            (REJECTED, gettext_lazy("What was rejected")),
+            (TIME, gettext_lazy("What was accepted in a time")),
+            (EVERYTHING, gettext_lazy("Everything: compare everyone, and write everything anew")),
         ],
         initial=REJECTED,
     )
-    since = forms.DateTimeField(label="From", required=False, widget=_moment())
-    until = forms.DateTimeField(label="Until", required=False, widget=_moment())
+    since = forms.DateTimeField(label=gettext_lazy("From"), required=False, widget=_moment())
+    until = forms.DateTimeField(label=gettext_lazy("Until"), required=False, widget=_moment())
 
     def clean(self) -> dict[str, Any]:
         """A time has a beginning."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("which") == TIME and not cleaned.get("since") and "since" not in self.errors:
-            self.add_error("since", "Say from when on.")
+            self.add_error("since", gettext("Say from when on."))
         return cleaned
 
     def read_selection(self) -> Selection:

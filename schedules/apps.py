@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy
 
 from core.ui import causes, search, slots
 from core.ui.search import Finder
@@ -25,13 +26,13 @@ class SchedulesConfig(AppConfig):
         check_types_with(refuse_new_type)
         causes.register("run", name_runs)
         causes.register("person", name_people)
-        slots.register(Slot("profile", "Where they were sent", "schedules:of_profile"))
-        slots.register(Slot("profile", "Events that went out", "subscriptions:of_profile", order=1))
-        slots.register(Slot("profile", "What they may ask for", "erasures:of_profile", order=2))
-        slots.register(Slot("group", "Where it is sent", "schedules:of_group"))
-        slots.register(Slot("event", "Where it went", "subscriptions:of_event"))
-        slots.register(Slot("app", "Schedules that use it", "schedules:of_app", order=1))
-        slots.register(Slot("app", "Events it gets", "subscriptions:of_app", order=2))
-        search.register(Finder("schedules", "Schedules", "clock", find_schedules, order=4))
-        search.register(Finder("subscriptions", "Outbound events", "send", find_by_words, order=5))
-        search.register(Finder("runs", "Runs", "refresh-cw", find_runs, order=6))
+        slots.register(Slot("profile", gettext_lazy("Where they were sent"), "schedules:of_profile"))
+        slots.register(Slot("profile", gettext_lazy("Events that went out"), "subscriptions:of_profile", order=1))
+        slots.register(Slot("profile", gettext_lazy("What they may ask for"), "erasures:of_profile", order=2))
+        slots.register(Slot("group", gettext_lazy("Where it is sent"), "schedules:of_group"))
+        slots.register(Slot("event", gettext_lazy("Where it went"), "subscriptions:of_event"))
+        slots.register(Slot("app", gettext_lazy("Schedules that use it"), "schedules:of_app", order=1))
+        slots.register(Slot("app", gettext_lazy("Events it gets"), "subscriptions:of_app", order=2))
+        search.register(Finder("schedules", gettext_lazy("Schedules"), "clock", find_schedules, order=4))
+        search.register(Finder("subscriptions", gettext_lazy("Outbound events"), "send", find_by_words, order=5))
+        search.register(Finder("runs", gettext_lazy("Runs"), "refresh-cw", find_runs, order=6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from core.accounts.models import Role
@@ -19,11 +20,19 @@ def act_on_schedules(request: HttpRequest) -> HttpResponse:
     """Run them now, or switch them on or off."""
     actor, do, chosen = actor_of(request), request.POST.get("do"), chosen_numbers(request)
     if do == "run":
-        done = "run starts,runs start"
-        act_on_each(request, chosen, lambda pk: runs.start_run(pk, trigger=actor.cause, actor=actor), done=done)
+        act_on_each(
+            request,
+            chosen,
+            lambda pk: runs.start_run(pk, trigger=actor.cause, actor=actor),
+            done=lambda count: ngettext("%(count)s run starts.", "%(count)s runs start.", count),
+        )
     elif do in {"on", "off"}:
-        done = f"schedule is switched {do},schedules are switched {do}"
-        act_on_each(request, chosen, lambda pk: schedules_store.set_enabled(pk, do == "on", actor=actor), done=done)
+        act_on_each(
+            request,
+            chosen,
+            lambda pk: schedules_store.set_enabled(pk, do == "on", actor=actor),
+            done=_say_on if do == "on" else _say_off,
+        )
     return redirect("schedules:list")
 
 
@@ -33,9 +42,25 @@ def act_on_runs(request: HttpRequest) -> HttpResponse:
     """Stop those that go on, or retry those that failed."""
     actor, do, chosen = actor_of(request), request.POST.get("do"), chosen_numbers(request)
     if do == "stop":
-        done = "run stops after the page it works on,runs stop after the page they work on"
-        act_on_each(request, chosen, lambda pk: runs.stop_run(pk, actor=actor), done=done)
+        act_on_each(request, chosen, lambda pk: runs.stop_run(pk, actor=actor), done=_say_stopped)
     elif do == "retry":
-        done = "run goes on where it was,runs go on where they were"
-        act_on_each(request, chosen, lambda pk: runs.retry_run(pk, actor=actor), done=done)
+        act_on_each(request, chosen, lambda pk: runs.retry_run(pk, actor=actor), done=_say_retried)
     return redirect("runs:list")
+
+
+def _say_on(count: int) -> str:
+    return ngettext("%(count)s schedule is switched on.", "%(count)s schedules are switched on.", count)
+
+
+def _say_off(count: int) -> str:
+    return ngettext("%(count)s schedule is switched off.", "%(count)s schedules are switched off.", count)
+
+
+def _say_stopped(count: int) -> str:
+    return ngettext(
+        "%(count)s run stops after the page it works on.", "%(count)s runs stop after the page they work on.", count
+    )
+
+
+def _say_retried(count: int) -> str:
+    return ngettext("%(count)s run goes on where it was.", "%(count)s runs go on where they were.", count)

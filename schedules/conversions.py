@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.utils.translation import gettext
+
 from plugins.contracts import Field
 from profiles.models import ProfilePropertyRule
 from profiles.types import TYPES
@@ -45,13 +47,20 @@ def find_sql(type_: str, field_type: str, *, is_array: bool = False) -> str | No
 def find_problem(rule: ProfilePropertyRule, field: Field) -> str:
     """Why a property cannot go to a field, and what to do; empty when it can."""
     if rule.is_array and not field.takes_lists:
-        return f"“{field.key}” takes one value, and “{rule}” holds several: choose another property or field."
+        return gettext(
+            "“%(field)s” takes one value, and “%(rule)s” holds several: choose another property or field."
+        ) % {"field": field.key, "rule": rule}
     if find_sql(rule.type, field.type, is_array=rule.is_array) is not None:
         return ""
-    return (
-        f"“{field.key}” is of the type “{label_of(field.type)}”, and not every value of “{rule}”"
-        f" ({rule.type_in_words.lower()}) can be one for sure: choose another property or field."
-    )
+    return gettext(
+        "“%(field)s” is of the type “%(label_of)s”, and not every value of “%(rule)s” "
+        "(%(type_in_words)s) can be one for sure: choose another property or field."
+    ) % {
+        "field": field.key,
+        "label_of": label_of(field.type),
+        "rule": rule,
+        "type_in_words": rule.type_in_words.lower(),
+    }
 
 
 def name_types(rules: Mapping[str, ProfilePropertyRule], known: Mapping[str, Field]) -> dict[str, str]:
@@ -67,7 +76,7 @@ def own_type(type_: str, *, is_array: bool) -> str:
 
 def label_of(field_type: str) -> str:
     """A field's type as people call it."""
-    return TYPES[field_type].label if field_type in TYPES else field_type
+    return str(TYPES[field_type].label) if field_type in TYPES else field_type
 
 
 def _is_alike(rule: ProfilePropertyRule, field_type: str) -> bool:

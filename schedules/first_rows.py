@@ -13,6 +13,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import models
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.connections import connect
 from core.lib.clock import from_us
@@ -37,12 +38,12 @@ _HIDDEN = "_"  # begins the keys of the change log that are no properties
 class Fate(models.TextChoices):
     """What would become of a row."""
 
-    CREATED = "created", "Makes a profile"
-    UPDATED = "updated", "Changes a profile"
-    UNCHANGED = "unchanged", "Changes nothing"
-    REPEATED = "repeated", "Same person as a row above"
-    NOBODY = "nobody", "Belongs to nobody"
-    REJECTED = "rejected", "Rejected"
+    CREATED = "created", gettext_lazy("Makes a profile")
+    UPDATED = "updated", gettext_lazy("Changes a profile")
+    UNCHANGED = "unchanged", gettext_lazy("Changes nothing")
+    REPEATED = "repeated", gettext_lazy("Same person as a row above")
+    NOBODY = "nobody", gettext_lazy("Belongs to nobody")
+    REJECTED = "rejected", gettext_lazy("Rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ class FirstRows:
 def try_first_rows(data: ScheduleData, *, limit: int = SHOWN) -> FirstRows:
     """Read the first rows of an import and say what they would do. Raises `InvalidInput` as saving it would."""
     if data.direction != Direction.IMPORT:
-        raise InvalidInput("Only an import reads rows.", {"direction": "Choose import."})
+        raise InvalidInput(gettext("Only an import reads rows."), {"direction": gettext("Choose import.")})
     data, _ = schedules_store.check(replace(data, name=data.name.strip() or _UNNAMED))
     if not has_source(data.options):
-        message = "Say what to read. Files that people bring are looked at when they are brought."
+        message = gettext("Say what to read. Files that people bring are looked at when they are brought.")
         raise InvalidInput(message, {"options": message})
     read_at = from_us(hydration.database_now_us())
     page = _read(data, limit=limit)
@@ -93,7 +94,10 @@ def try_first_rows(data: ScheduleData, *, limit: int = SHOWN) -> FirstRows:
     except PluginError as error:
         raise InvalidInput(error.reason, {"fields": error.reason}) from None
     rows = _judge(prepare(built.events), plan, payloads=[event.payload for event in built.events])
-    repaired = [f"Characters that cannot be stored were replaced in {name}." for name in built.repaired]
+    repaired = [
+        gettext("Characters that cannot be stored were replaced in %(name)s.") % {"name": name}
+        for name in built.repaired
+    ]
     refused = [FirstRow(bad.number, Fate.REJECTED, problems=[bad.reason]) for bad in page.rejected]
     return FirstRows([*rows, *refused], plan.mapping, [*page.notes, *repaired], page.more)
 
@@ -124,7 +128,9 @@ def _judge(prepared: Prepared, plan: RowPlan, *, payloads: Sequence[Mapping[str,
         person, note = resolved.get(index, (None, ""))
         told = [*problems.get(index, []), *([note] if note else [])]
         if index not in resolved:
-            rows.append(FirstRow(index + 1, Fate.REJECTED, values, problems=told or ["It is the same as a row above."]))
+            rows.append(
+                FirstRow(index + 1, Fate.REJECTED, values, problems=told or [gettext("It is the same as a row above.")])
+            )
         elif person is None:
             rows.append(FirstRow(index + 1, Fate.NOBODY, values, problems=told))
         else:
@@ -145,7 +151,7 @@ def _judge_person(
         if not key.startswith(_HIDDEN)
     }
     unanswered = [
-        f"{key} could not be asked for: {reason}"
+        gettext("%(key)s could not be asked for: %(reason)s") % {"key": key, "reason": reason}
         for key, reason in prepared.fetched.errors.get(person.guid, {}).items()
     ]
     fate = Fate.CREATED if person.is_new else Fate.UPDATED if changed else Fate.UNCHANGED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from django.utils.translation import gettext
+
 from core.lib.errors import InvalidInput
 from core.lib.names import fold_name
 from profiles.models import ProfilePropertyRule, Retrieval, RuleState
@@ -21,14 +23,22 @@ def match_columns(columns: Sequence[str], *, app_id: int) -> dict[str, str]:
     for column, key in found.items():
         if key in fed_by:
             raise InvalidInput(
-                f"The columns “{fed_by[key]}” and “{column}” would both set {key}: rename or remove one of them."
+                gettext(
+                    "The columns “%(fed_by)s” and “%(column)s” would both set %(key)s: rename or remove one of them."
+                )
+                % {"fed_by": fed_by[key], "column": column, "key": key}
             )
         fed_by[key] = column
     if not unique.intersection(fed_by):
         raise InvalidInput(
-            "No column says who a row is about. Give one of these columns: "
-            f"{', '.join(sorted(unique)) or '(there is no unique property yet: make one first)'}. "
-            f"The columns found are: {', '.join(columns) or 'none'}."
+            gettext(
+                "No column says who a row is about. Give one of these columns: %(wanted)s. "
+                "The columns found are: %(found)s."
+            )
+            % {
+                "wanted": ", ".join(sorted(unique)) or gettext("(there is no unique property yet: make one first)"),
+                "found": ", ".join(columns) or gettext("none"),
+            }
         )
     return found
 
@@ -48,13 +58,23 @@ def check_mapping(mapping: Mapping[str, str], columns: Sequence[str], *, app_id:
     """Whether a person's choice can be used for a file with these columns; raises `InvalidInput`."""
     wanted, unique = _read_names(app_id)
     keys = list(mapping.values())
-    problems = [f"The file has no column “{column}”." for column in mapping if column not in columns]
-    problems += [f"There is no property “{key}” that files may set." for key in keys if key not in wanted.values()]
+    problems = [
+        gettext("The file has no column “%(column)s”.") % {"column": column}
+        for column in mapping
+        if column not in columns
+    ]
     problems += [
-        f"Two columns would set {key}: choose one of them." for key in sorted(set(keys)) if keys.count(key) > 1
+        gettext("There is no property “%(key)s” that files may set.") % {"key": key}
+        for key in keys
+        if key not in wanted.values()
+    ]
+    problems += [
+        gettext("Two columns would set %(key)s: choose one of them.") % {"key": key}
+        for key in sorted(set(keys))
+        if keys.count(key) > 1
     ]
     if not unique.intersection(keys):
-        problems.append("No column says who a row is about: let one of them set a unique property.")
+        problems.append(gettext("No column says who a row is about: let one of them set a unique property."))
     if problems:
         raise InvalidInput(" ".join(problems), {"mapping": " ".join(problems)})
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from core.ui.counting import Count, Question, count
 from profiles import queries
@@ -14,10 +16,10 @@ from profiles.queries import Person
 from schedules.models import ExportRecord, RecordState, Schedule
 
 # What people choose from: the word, and the states behind it.
-FILTERS: dict[str, tuple[str, tuple[RecordState, ...]]] = {
-    "held": ("Up to date", (RecordState.HELD,)),
-    "owed": ("Still owed", (RecordState.OWED, RecordState.SENT, RecordState.PLANNED)),
-    "rejected": ("Rejected", (RecordState.REJECTED,)),
+FILTERS: dict[str, tuple[str | Promise, tuple[RecordState, ...]]] = {
+    "held": (gettext_lazy("Up to date"), (RecordState.HELD,)),
+    "owed": (gettext_lazy("Still owed"), (RecordState.OWED, RecordState.SENT, RecordState.PLANNED)),
+    "rejected": (gettext_lazy("Rejected"), (RecordState.REJECTED,)),
 }
 _PARTS = {
     "held": "count(*) filter (where state = 'held')",

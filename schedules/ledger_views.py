@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
@@ -30,7 +31,7 @@ def show_ledger(request: HttpRequest, schedule_id: int) -> HttpResponse:
     found = ledger_pages.read_rows(schedule, chosen=chosen, search=search, after=after, limit=PAGE_SIZE + 1)
     rows = found[:PAGE_SIZE]
     counted = ledger_pages.count_rows(schedule)
-    words = [("", "Everyone"), *((key, word) for key, (word, _) in ledger_pages.FILTERS.items())]
+    words = [("", gettext("Everyone")), *((key, word) for key, (word, _) in ledger_pages.FILTERS.items())]
     context = {
         "schedule": schedule,
         "rows": rows,
@@ -52,8 +53,8 @@ def send_chosen_again(request: HttpRequest, schedule_id: int) -> HttpResponse:
     with telling(request):
         ids = [guid for text in request.POST.getlist("ids") if (guid := read_guid(text))]
         if not ids:
-            raise InvalidInput("Choose the people to send again.")
+            raise InvalidInput(gettext("Choose the people to send again."))
         run = again.start(schedule_id, Selection(profiles=ids), actor=actor_of(request))
         to = reverse("runs:show", args=[run.pk])
-        messages.success(request, "They are sent again.")
+        messages.success(request, gettext("They are sent again."))
     return redirect(to)

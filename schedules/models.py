@@ -11,6 +11,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.work.models import Work
@@ -23,16 +24,16 @@ from schedules.outbound import models as _outbound  # noqa: F401
 class Direction(models.TextChoices):
     """Which way data flows."""
 
-    IMPORT = "import", "Import"
-    EXPORT = "export", "Export"
+    IMPORT = "import", gettext_lazy("Import")
+    EXPORT = "export", gettext_lazy("Export")
 
 
 class Mode(models.TextChoices):
     """What an export may do at the destination."""
 
-    SYNC = "sync", "Create, update and remove"
-    ADDITIVE = "additive", "Never remove"
-    ENRICH = "enrich", "Update only"
+    SYNC = "sync", gettext_lazy("Create, update and remove")
+    ADDITIVE = "additive", gettext_lazy("Never remove")
+    ENRICH = "enrich", gettext_lazy("Update only")
 
 
 class Schedule(models.Model):
@@ -94,7 +95,7 @@ class ScheduleField(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"the schedule {self.schedule}"
+        return gettext("the schedule %(schedule)s") % {"schedule": self.schedule}
 
 
 class ScheduleGroup(models.Model):
@@ -112,17 +113,17 @@ class ScheduleGroup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"the schedule {self.schedule}"
+        return gettext("the schedule %(schedule)s") % {"schedule": self.schedule}
 
 
 class RunState(models.TextChoices):
     """Where a run stands."""
 
-    PENDING = "pending", "Waiting"
-    RUNNING = "running", "Running"
-    COMPLETE = "complete", "Complete"
-    FAILED = "failed", "Failed"
-    STOPPED = "stopped", "Stopped"
+    PENDING = "pending", gettext_lazy("Waiting")
+    RUNNING = "running", gettext_lazy("Running")
+    COMPLETE = "complete", gettext_lazy("Complete")
+    FAILED = "failed", gettext_lazy("Failed")
+    STOPPED = "stopped", gettext_lazy("Stopped")
 
 
 class Run(models.Model):
@@ -196,12 +197,12 @@ class ExportCursor(models.Model):
 class RecordState(models.TextChoices):
     """Where one profile stands at one destination."""
 
-    HELD = "held", "Up to date"
-    PLANNED = "planned", "Planned, not sent"
-    OWED = "owed", "Owed"
-    SENT = "sent", "Sent, not answered"
-    REJECTED = "rejected", "Rejected"
-    ERASING = "erasing", "To be removed: erased on request"
+    HELD = "held", gettext_lazy("Up to date")
+    PLANNED = "planned", gettext_lazy("Planned, not sent")
+    OWED = "owed", gettext_lazy("Owed")
+    SENT = "sent", gettext_lazy("Sent, not answered")
+    REJECTED = "rejected", gettext_lazy("Rejected")
+    ERASING = "erasing", gettext_lazy("To be removed: erased on request")
 
 
 class ExportRecord(models.Model):
@@ -261,9 +262,9 @@ class ExportRecord(models.Model):
 class SentKind(models.TextChoices):
     """What an export did, or tried to do, about one person."""
 
-    CREATED = "created", "Created"
-    UPDATED = "updated", "Updated"
-    REMOVED = "removed", "Removed"
+    CREATED = "created", gettext_lazy("Created")
+    UPDATED = "updated", gettext_lazy("Updated")
+    REMOVED = "removed", gettext_lazy("Removed")
 
 
 class SentLog(models.Model):

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from core.ui import notices
 from core.ui.notices import News
-from core.ui.wording import number, plural
+from core.ui.wording import counted, number, people, plural
 from schedules.models import Direction, Run, RunState
 
 # options and counters that `schedules/plans.py` gives the run of a plan
 _IS_DRY, _HAS_PLAN = "plan", "plan_held"
+_PLANNED = ("plan_created", "plan_updated", "plan_removed")
 
 
 def say_outcome(run: Run) -> str:
     """Such as "30 rows read, 28 new, 2 changed"."""
     counters = run.counters
     if run.direction == Direction.IMPORT:
-        told = [(counters.get("created", 0), "new"), (counters.get("changed", 0), "changed")]
-        whole = f"{plural(counters.get('read', 0), 'row')} read"
+        told = [(counters.get("created", 0), gettext("new")), (counters.get("changed", 0), gettext("changed"))]
+        read = counters.get("read", 0)
+        whole = counted(ngettext("%(count)s row read", "%(count)s rows read", read), read)
     else:
-        told = [(counters.get("sent", 0), "sent"), (counters.get("unchanged", 0), "unchanged")]
-        whole = plural(counters.get("selected", 0), "person", "people")
+        told = [(counters.get("sent", 0), gettext("sent")), (counters.get("unchanged", 0), gettext("unchanged"))]
+        if _HAS_PLAN in counters:
+            told[:0] = [(sum(counters.get(kind, 0) for kind in _PLANNED), gettext("planned"))]
+        whole = people(counters.get("selected", 0))
     rest = ", ".join(f"{number(count)} {word}" for count, word in told if count)
     return f"{whole}, {rest}" if rest else whole
 
@@ -50,6 +55,6 @@ def _say(run: Run) -> News:
     if run.state == RunState.STOPPED:
         return News("wait", f"{name} stopped", page, run.error)
     if run.options.get(_IS_DRY):
-        rows = sum(run.counters.get(f"plan_{kind}", 0) for kind in ("created", "updated", "removed"))
+        rows = sum(run.counters.get(kind, 0) for kind in _PLANNED)
         return News("ok", f"What {name} would send is worked out", plan, plural(rows, "row") if rows else "Nothing.")
     return News("ok", f"{name} is complete", page, f"{say_outcome(run)}.")

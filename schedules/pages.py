@@ -13,13 +13,14 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from core.accounts.models import User
 from core.ui import causes, charts, search
 from core.ui.causes import Cause
 from core.ui.search import Hit
 from core.ui.sorting import Sort
-from core.ui.wording import duration, number, pace, relative
+from core.ui.wording import NBSP, duration, number, pace, relative
 from schedules import lateness, plans
 from schedules.models import (
     Direction,
@@ -36,7 +37,7 @@ from schedules.progress import Progress, progress_of
 UNFINISHED = (RunState.PENDING, RunState.RUNNING)
 MOST_RUNNING, MOST_COMING = 10, 4  # on Home
 MOST_DIGITS = 18  # of an id
-_ONE = {1: "every minute", 60: "every hour", 1440: "every day"}
+_ONE = {1: gettext_lazy("every minute"), 60: gettext_lazy("every hour"), 1440: gettext_lazy("every day")}
 _LOOKS = {
     RunState.PENDING: "wait",
     RunState.RUNNING: "info",
@@ -74,29 +75,38 @@ class ShownRun:
     def title(self) -> str:
         """ "84 % done", or what became of it."""
         if self.run.state == RunState.COMPLETE:
-            return "Done"
+            return gettext("Done")
+        share = self.progress.percent
         if self.is_finished:
-            return f"{self.word} at {self.progress.percent}\u00a0%" if self.progress.percent is not None else self.word
+            return (
+                self.word
+                if share is None
+                else gettext("%(word)s at %(share)s") % {"word": self.word, "share": _percent(share)}
+            )
         if self.run.state == RunState.PENDING:
-            return "About to start"
-        percent_done = self.progress.percent
-        return "Running" if percent_done is None else f"{percent_done}\u00a0% done"
+            return gettext("About to start")
+        return gettext("Running") if share is None else gettext("%(share)s done") % {"share": _percent(share)}
 
     @property
     def unit(self) -> str:
         """What is counted: rows come in, people go out."""
-        return "row,rows" if self.run.direction == Direction.IMPORT else "person,people"
+        return gettext("row,rows") if self.run.direction == Direction.IMPORT else gettext("person,people")
 
     @property
     def speed(self) -> str:
         """ "10.9 rows a second"."""
-        return "" if self.progress.rate is None else pace(self.progress.rate, self._many)
+        many = gettext("rows") if self.run.direction == Direction.IMPORT else gettext("people")
+        return "" if self.progress.rate is None else pace(self.progress.rate, many)
 
     @property
     def reach(self) -> str:
         """ "4,680 of 5,595 people"."""
         done, total = self.progress.done, self.progress.total
-        return f"{number(done)} of {number(total)} {self._many}" if total else f"{number(done)} {self._many} so far"
+        if self.run.direction == Direction.IMPORT:
+            text = gettext("%(done)s of %(total)s rows") if total else gettext("%(done)s rows so far")
+        else:
+            text = gettext("%(done)s of %(total)s people") if total else gettext("%(done)s people so far")
+        return text % {"done": number(done), "total": number(total or 0)}
 
     @property
     def took(self) -> float | None:
@@ -114,15 +124,11 @@ class ShownRun:
         """How many did not go through."""
         return int(self.run.counters.get("rejected", 0))
 
-    @property
-    def _many(self) -> str:
-        return self.unit.partition(",")[2]
-
 
 def show(run: Run) -> ShownRun:
     """A run (with its schedule and work) with its progress now."""
     state = RunState(run.state)
-    return ShownRun(run, progress_of(run, now=timezone.now()), _LOOKS[state], state.label)
+    return ShownRun(run, progress_of(run, now=timezone.now()), _LOOKS[state], str(state.label))
 
 
 def runs(*, direction: str = "", state: str = "", schedule: int | None = None) -> QuerySet[Run]:
@@ -211,12 +217,16 @@ def add_up(shown: ShownRun) -> list[Part]:
     created, updated, removed = (counters.get(key, 0) for key in ("created", "updated", "removed"))
     selected, sent = counters.get("selected", 0), counters.get("sent", 0)
     unchanged, rejected = counters.get("unchanged", 0), counters.get("rejected", 0)
-    owed = "would be sent" if plans.has_plan(shown.run) else "still owed"
+    owed = gettext("would be sent") if plans.has_plan(shown.run) else gettext("still owed")
     return [
-        Part(selected, "people selected" if selected != 1 else "person selected"),
-        Part(sent, "sent", _listed((created, "created"), (updated, "updated"), (removed, "removed"))),
-        Part(unchanged, "unchanged", "the destination has it already" if unchanged else "", "p2"),
-        Part(rejected, "rejected", "see below" if rejected else "", "p3"),
+        Part(selected, ngettext("person selected", "people selected", selected)),
+        Part(
+            sent,
+            gettext("sent"),
+            _listed((created, gettext("created")), (updated, gettext("updated")), (removed, gettext("removed"))),
+        ),
+        Part(unchanged, gettext("unchanged"), gettext("the destination has it already") if unchanged else "", "p2"),
+        Part(rejected, gettext("rejected"), gettext("see below") if rejected else "", "p3"),
         Part(max(0, selected - sent - unchanged - rejected), owed, "", "p4"),
     ]
 
@@ -224,13 +234,15 @@ def add_up(shown: ShownRun) -> list[Part]:
 def _import_sum(counters: Mapping[str, int], shown: ShownRun) -> list[Part]:
     read, unchanged, rejected = (counters.get(key, 0) for key in ("read", "unchanged", "rejected"))
     skipped = counters.get("skipped", 0)
-    people = _listed((counters.get("created", 0), "people new"), (counters.get("changed", 0), "changed"))
+    people = _listed(
+        (counters.get("created", 0), gettext("people new")), (counters.get("changed", 0), gettext("changed"))
+    )
     return [
-        Part(read, "rows read" if read != 1 else "row read"),
-        Part(max(0, read - unchanged - rejected - skipped), "became events", people),
-        Part(unchanged, "unchanged", "taken before, as they are" if unchanged else "", "p2"),
-        Part(rejected, "rejected", "see below" if rejected else "", "p3"),
-        *([Part(skipped, "skipped", "people who were erased on request", "p4")] if skipped else []),
+        Part(read, ngettext("row read", "rows read", read)),
+        Part(max(0, read - unchanged - rejected - skipped), gettext("became events"), people),
+        Part(unchanged, gettext("unchanged"), gettext("taken before, as they are") if unchanged else "", "p2"),
+        Part(rejected, gettext("rejected"), gettext("see below") if rejected else "", "p3"),
+        *([Part(skipped, gettext("skipped"), gettext("people who were erased on request"), "p4")] if skipped else []),
     ]
 
 
@@ -244,27 +256,33 @@ def part_bar(shown: ShownRun, parts: Sequence[Part]) -> str:
 def describe_trigger(run: Run) -> str:
     """What started a run: "by its schedule", "by Mia Okafor"."""
     plain = {
-        "schedule": "by its schedule",
-        "change": "because people changed",
-        "upload": "by an upload",
-        "erasure": "to erase a person",
+        "schedule": gettext("by its schedule"),
+        "change": gettext("because people changed"),
+        "upload": gettext("by an upload"),
+        "erasure": gettext("to erase a person"),
     }
     if run.trigger in plain:
         return plain[run.trigger]
-    return f"by {causes.name_all([run.trigger])[run.trigger].label}"
+    return gettext("by %(cause)s") % {"cause": causes.name_all([run.trigger])[run.trigger].label}
 
 
 def rhythm(schedule: Schedule) -> str:
     """How often: "every 10 min", "at 0 6 * * *", "by hand"."""
     if schedule.every_minutes:
-        often = _ONE.get(schedule.every_minutes) or f"every {duration(60 * schedule.every_minutes)}"
+        often = _ONE.get(schedule.every_minutes) or gettext("every %(time)s") % {
+            "time": duration(60 * schedule.every_minutes)
+        }
     elif schedule.cron:
         often = _say_cron(schedule.cron)
     else:
         often = ""
     if schedule.after_changes:
-        often = f"{often} and right after a change" if often else "right after a change"
-    return often or "by hand"
+        often = (
+            gettext("%(often)s and right after a change") % {"often": often}
+            if often
+            else gettext("right after a change")
+        )
+    return str(often) or gettext("by hand")
 
 
 def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
@@ -272,12 +290,17 @@ def describe_schedule(schedule: Schedule, groups: Sequence[str]) -> str:
     options: Mapping[str, Any] = schedule.options
     if schedule.direction == Direction.IMPORT:
         if options.get("table"):
-            return f"Reads the table {options['table']}"
-        return "Reads the rows of a query" if options.get("query") else "Reads a file"
-    whom = "everyone" if schedule.everyone else " and ".join(groups) if groups else "nobody yet"
-    mode = {Mode.SYNC: "", Mode.ADDITIVE: ", never removing", Mode.ENRICH: ", updating only"}[Mode(schedule.mode)]
+            return gettext("Reads the table %(table)s") % {"table": options["table"]}
+        return gettext("Reads the rows of a query") if options.get("query") else gettext("Reads a file")
+    whom = gettext("nobody yet")
+    if schedule.everyone or groups:
+        whom = gettext("everyone") if schedule.everyone else f" {gettext('and')} ".join(groups)
     target = options.get("table") or options.get("path") or options.get("folder") or ""
-    return f"Sends {whom}{f' to {target}' if target else ''}{mode}"
+    said = gettext("Sends %(whom)s to %(target)s") if target else gettext("Sends %(whom)s")
+    said %= {"whom": whom, "target": target}
+    if schedule.mode == Mode.ADDITIVE:
+        return gettext("%(sends)s, never removing") % {"sends": said}
+    return gettext("%(sends)s, updating only") % {"sends": said} if schedule.mode == Mode.ENRICH else said
 
 
 ScheduleRow = tuple[Schedule, str, str, ShownRun | None]
@@ -345,7 +368,9 @@ def runs_since(at: datetime) -> list[dict[str, Any]]:
 def name_runs(ids: list[str]) -> Mapping[str, Cause]:
     """The causes "run:12" in words."""
     found = Run.objects.filter(pk__in=ids).values_list("pk", "schedule__name")
-    return {str(pk): Cause(f"{name}, run {pk}", f"/runs/{pk}/") for pk, name in found}
+    return {
+        str(pk): Cause(gettext("%(name)s, run %(pk)s") % {"name": name, "pk": pk}, f"/runs/{pk}/") for pk, name in found
+    }
 
 
 def name_people(ids: list[str]) -> Mapping[str, Cause]:
@@ -368,7 +393,11 @@ def find_runs(text: str, limit: int) -> list[Hit]:
     if not number_.isdecimal() or len(number_) > MOST_DIGITS:
         return []
     return [
-        Hit(f"{run.schedule}, run {run.pk}", reverse("runs:show", args=[run.pk]), run.get_state_display())
+        Hit(
+            gettext("%(schedule)s, run %(run)s") % {"schedule": run.schedule, "run": run.pk},
+            reverse("runs:show", args=[run.pk]),
+            run.get_state_display(),
+        )
         for run in Run.objects.filter(pk=number_).select_related("schedule")[:limit]
     ]
 
@@ -390,7 +419,13 @@ def usual_of(seconds: Sequence[float]) -> float | None:
 
 def explain_halt(schedule: Schedule) -> str:
     """When it would have run next, for a notice."""
-    return f"Nothing is sent or read until then; it was due {relative(schedule.next_at)}." if schedule.next_at else ""
+    if not schedule.next_at:
+        return ""
+    return gettext("Nothing is sent or read until then; it was due %(when)s.") % {"when": relative(schedule.next_at)}
+
+
+def _percent(share: int) -> str:
+    return f"{share}{NBSP}%"
 
 
 def _listed(*counted: tuple[int, str]) -> str:
@@ -401,5 +436,5 @@ def _say_cron(cron: str) -> str:
     """Daily times in words, anything else as it is written."""
     minute, hour, *rest = cron.split()
     if rest == ["*", "*", "*"] and minute.isdecimal() and hour.isdecimal():
-        return f"every day at {int(hour):02}:{int(minute):02}"
-    return f"at the times of {cron}"
+        return gettext("every day at %(hour)s:%(minute)s") % {"hour": f"{int(hour):02}", "minute": f"{int(minute):02}"}
+    return gettext("at the times of %(cron)s") % {"cron": cron}

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext
 from psycopg2 import sql
 
 from core.lib.errors import InvalidInput
@@ -84,7 +85,9 @@ def load_plan(schedule: Schedule) -> ExportPlan:
     mapped = [(row.is_key, map_field(row.field, row.rule, types)) for row in rows]
     key = next((field for is_key, field in mapped if is_key), None)
     if key is None:
-        raise InvalidInput("Choose the field by which the destination knows a person: this export has no key field.")
+        raise InvalidInput(
+            gettext("Choose the field by which the destination knows a person: this export has no key field.")
+        )
     fields = tuple(field for _, field in mapped)
     groups = tuple(schedule.groups.order_by("name").values_list("group_id", "name"))
     return ExportPlan(

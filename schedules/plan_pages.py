@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext, gettext_lazy
+
 from core.ui import charts
 from core.ui.wording import percent
 from groups.models import GroupMember, GroupMembershipChange
@@ -17,9 +19,9 @@ from schedules.differences import Difference
 from schedules.models import Schedule
 from schedules.plans import Plan, PlannedRow
 
-_GONE = "Is no profile any more"
-_NO_GROUP = "Is in no group that is sent any more"
-_NO_KEY = "Has no value any more by which the destination would know them"
+_GONE = gettext_lazy("Is no profile any more")
+_NO_GROUP = gettext_lazy("Is in no group that is sent any more")
+_NO_KEY = gettext_lazy("Has no value any more by which the destination would know them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,10 @@ def show_guard(plan: Plan) -> GuardLine | None:
     share, touched = guard.share_of(plan.run.schedule), plan.removed + plan.updated
     part, is_beyond = min(1.0, touched / plan.held), touched > share * plan.held
     inside = min(part, share)
-    label = (
-        f"{percent(touched, plan.held, digits=1)} would be removed or updated; the guard stands at {percent(share, 1)}"
-    )
+    label = gettext("%(touched)s would be removed or updated; the guard stands at %(share)s") % {
+        "touched": percent(touched, plan.held, digits=1),
+        "share": percent(share, 1),
+    }
     return GuardLine(
         bar=charts.bar([(100 * inside, ""), (100 * (part - inside), "p3")], label=label),
         touched=percent(touched, plan.held, digits=1),
@@ -76,16 +79,16 @@ def _find_reasons(schedule: Schedule, ids: Sequence[UUID], people: Mapping[UUID,
     groups = dict(schedule.groups.values_list("group_id", "group__name"))
     left = GroupMembershipChange.objects.filter(profile_id__in=ids, group_id__in=list(groups), joined=False)
     last = left.order_by("profile_id", "-at").distinct("profile_id").values_list("profile_id", "group_id")
-    reasons = {profile_id: f"Left {groups[group_id]}" for profile_id, group_id in last}
+    reasons = {profile_id: gettext("Left %(groups)s") % {"groups": groups[group_id]} for profile_id, group_id in last}
     members = set(
         GroupMember.objects.filter(profile_id__in=ids, group_id__in=list(groups)).values_list("profile_id", flat=True)
     )
     for each in ids:
         profile: Profile | None = people[each].profile if each in people else None
         if profile is None:
-            reasons[each] = _GONE
+            reasons[each] = str(_GONE)
         elif profile.merged_into is not None:
-            reasons[each] = "Became part of another profile"
+            reasons[each] = gettext("Became part of another profile")
         elif each not in reasons:
-            reasons[each] = _NO_KEY if schedule.everyone or each in members else _NO_GROUP
+            reasons[each] = str(_NO_KEY if schedule.everyone or each in members else _NO_GROUP)
     return reasons

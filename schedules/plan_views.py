@@ -7,13 +7,14 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.ui.forms import actor_of, telling
 from core.ui.pages import PAGE_SIZE, answer, read_guid
-from core.ui.wording import plural
+from core.ui.wording import counted
 from schedules import pages, plan_pages, plans
 from schedules.models import SentKind
 
@@ -49,7 +50,7 @@ def show_plan(request: HttpRequest, run_id: int) -> HttpResponse:
         "rows": plan_pages.show_rows(plan.run.schedule, rows),
         "kind": kind,
         "search": search,
-        "tabs": [("", "All", plan.all), *((each.value, each.label, count) for each, count in plan.by_kind)],
+        "tabs": [("", gettext("All"), plan.all), *((each.value, each.label, count) for each, count in plan.by_kind)],
         "next_after": rows[-1].profile_id if len(found) > PAGE_SIZE else None,
         "is_later_page": after is not None,
     }
@@ -62,7 +63,7 @@ def download_plan(request: HttpRequest, run_id: int) -> HttpResponseBase:
     """Every row as a CSV, or those that are shown."""
     plan = plans.find(run_id)
     if not plan.is_current:
-        messages.error(request, "This plan is out of date: start a new dry run.")
+        messages.error(request, gettext("This plan is out of date: start a new dry run."))
         return redirect("runs:plan", run_id)
     kind, search = _read_filters(request)
     lines = plans.stream_csv(plan, kind=kind, search=search)
@@ -79,7 +80,7 @@ def send_plan(request: HttpRequest, run_id: int) -> HttpResponse:
     with telling(request):
         run = plans.send(run_id, actor=actor_of(request))
         to = reverse("runs:show", args=[run.pk])
-        messages.success(request, "The plan is being sent, and nothing else.")
+        messages.success(request, gettext("The plan is being sent, and nothing else."))
     return redirect(to)
 
 
@@ -91,8 +92,11 @@ def discard_plan(request: HttpRequest, run_id: int) -> HttpResponse:
     with telling(request):
         plan = plans.discard(run_id, actor=actor_of(request))
         to = reverse("schedules:show", args=[plan.run.schedule_id])
-        rows = plural(plan.all, "row")
-        messages.success(request, f"The plan of {rows} was discarded. The next run works out anew what to send.")
+        rows = counted(ngettext("%(count)s row", "%(count)s rows", plan.all), plan.all)
+        messages.success(
+            request,
+            gettext("The plan of %(rows)s was discarded. The next run works out anew what to send.") % {"rows": rows},
+        )
     return redirect(to)
 
 

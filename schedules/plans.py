@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import Actor
@@ -138,7 +139,7 @@ def find(run_id: int) -> Plan:
     run = Run.objects.select_related("schedule__app", "work").filter(pk=run_id).first()
     plan = of_run(run) if run is not None else None
     if plan is None:
-        raise NotFound(f"Run {run_id} has no plan: start a dry run of an export.")
+        raise NotFound(gettext("Run %(run_id)s has no plan: start a dry run of an export.") % {"run_id": run_id})
     return plan
 
 
@@ -236,10 +237,12 @@ def send(run_id: int, *, actor: Actor) -> Run:
     with transaction.atomic():
         plan = _lock(run_id)
         if not plan.all:
-            raise Refused("There is nothing to send in this plan.")
+            raise Refused(gettext("There is nothing to send in this plan."))
         halted = plan.run.schedule.halted_reason
         if halted and halted != plan.run.error:
-            raise Refused(f"“{plan.run.schedule}” is stopped: {halted}")
+            raise Refused(
+                gettext("“%(schedule)s” is stopped: %(halted)s") % {"schedule": plan.run.schedule, "halted": halted}
+            )
         if halted:
             schedules_store.resume(plan.run.schedule_id, actor=actor)
         if plan.switches_on:
@@ -267,7 +270,7 @@ def _lock(run_id: int) -> Plan:
     runs.lock_schedule(found.run.schedule_id)
     plan = find(run_id)
     if plan.is_discarded:
-        raise Refused("This plan was discarded: start a new dry run.")
+        raise Refused(gettext("This plan was discarded: start a new dry run."))
     if not plan.is_current or plan.run.state in UNFINISHED:
-        raise Refused("Another run began since this plan was made: start a new dry run.")
+        raise Refused(gettext("Another run began since this plan was made: start a new dry run."))
     return plan

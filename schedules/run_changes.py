@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import Actor
@@ -75,11 +76,11 @@ def revert_run(run_id: int, *, actor: Actor) -> Work:
     with transaction.atomic():
         run = Run.objects.select_for_update(no_key=True, of=("self",)).filter(pk=run_id).first()
         if run is None or run.direction != Direction.IMPORT:
-            raise NotFound(f"There is no import run {run_id}.")
+            raise NotFound(gettext("There is no import run %(run_id)s.") % {"run_id": run_id})
         if run.state in runs.UNFINISHED:
-            raise Refused("The run is not finished yet: stop it first.")
+            raise Refused(gettext("The run is not finished yet: stop it first."))
         if work_of(run) is not None:
-            raise Refused("What this run changed was taken back already, or is being taken back.")
+            raise Refused(gettext("What this run changed was taken back already, or is being taken back."))
         xids = find_xids(run)
         mark = {"after": 0, "back": 0, "xids": xids, "cause": actor.cause}
         work = leases.enqueue(kind=KIND, subject=str(run.pk), mark=mark, total=_count(xids))

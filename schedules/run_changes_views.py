@@ -62,5 +62,7 @@ def revert(request: HttpRequest, run_id: int) -> HttpResponse:
 
 def _texts(rule: ProfilePropertyRule | None, each: Value) -> tuple[str, str, str]:
     values = (each.before, each.written, each.now)
-    before, written, now = ("" if v is None else value_text(v, rule.type) if rule else str(v) for v in values)
+    before, written, now = (
+        "" if v is None else value_text(v, rule.type, is_identity=rule.is_unique) if rule else str(v) for v in values
+    )
     return before, written, now

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from core.ui.columns import OTHERS, Column, Columns
-from core.ui.wording import duration, plural, short_day
+from core.ui.wording import counted, duration, people, short_day
 from schedules import plans
 from schedules.models import Direction, Run, RunState, Schedule
 from schedules.pages import UNFINISHED, usual_of
 
 MOST_RUNS = 30
-_ENDS = ((RunState.COMPLETE, "complete", 1), (RunState.FAILED, "failed", 6), (RunState.STOPPED, "stopped", OTHERS))
-_OUTCOMES = (("sent", 1), ("unchanged", OTHERS), ("rejected", 6))
+_ENDS = (
+    (RunState.COMPLETE, gettext_lazy("complete"), 1),
+    (RunState.FAILED, gettext_lazy("failed"), 6),
+    (RunState.STOPPED, gettext_lazy("stopped"), OTHERS),
+)
+_OUTCOMES = (
+    ("sent", gettext_lazy("sent"), 1),
+    ("unchanged", gettext_lazy("unchanged"), OTHERS),
+    ("rejected", gettext_lazy("rejected"), 6),
+)
 _LONGER = 1.5  # times the usual is worth a word
 
 
@@ -24,10 +33,10 @@ def of_schedule(schedule: Schedule, latest: Iterable[Run]) -> list[tuple[str, Co
     runs = ended[:MOST_RUNS][::-1]
     if len(runs) < 2:
         return []
-    found = [("How long its runs take", durations(runs))]
+    found = [(gettext("How long its runs take"), durations(runs))]
     sent = [run for run in runs if not plans.has_plan(run)]
     if schedule.direction == Direction.EXPORT and sent:
-        found.append(("What became of the people", outcomes(sent)))
+        found.append((gettext("What became of the people"), outcomes(sent)))
     return found
 
 
@@ -39,9 +48,9 @@ def durations(runs: Sequence[Run]) -> Columns:
     highest = max(took)
     return Columns(
         sentence=_say_durations(took[-1], usual),
-        label=f"How long the last {len(runs)} runs took",
-        head="Run",
-        parts=[(word, look) for _, word, look in ends],
+        label=gettext("How long the last %(count)s runs took") % {"count": len(runs)},
+        head=gettext("Run"),
+        parts=[(str(word), look) for _, word, look in ends],
         columns=[
             _column(run, [seconds if run.state == state else 0 for state, _, _ in ends])
             for run, seconds in zip(runs, took, strict=True)
@@ -54,32 +63,46 @@ def durations(runs: Sequence[Run]) -> Columns:
 
 def outcomes(runs: Sequence[Run]) -> Columns:
     """How many people each sent, left as they were, and had rejected."""
-    columns = [_column(run, [int(run.counters.get(key, 0)) for key, _ in _OUTCOMES]) for run in runs]
+    columns = [_column(run, [int(run.counters.get(key, 0)) for key, _, _ in _OUTCOMES]) for run in runs]
     sent, unchanged, rejected = (int(sum(column.values[place] for column in columns)) for place in range(3))
-    said = f"The last {plural(len(runs), 'run')} sent {plural(sent, 'person', 'people')}"
+    text = ngettext(
+        "The last %(count)s run sent %(sent)s, left %(unchanged)s as they were, and %(rejected)s rejected.",
+        "The last %(count)s runs sent %(sent)s, left %(unchanged)s as they were, and %(rejected)s rejected.",
+        len(runs),
+    )
+    were = counted(ngettext("%(count)s was", "%(count)s were", rejected), rejected)
     return Columns(
-        sentence=f"{said}, left {plural(unchanged, 'person', 'people')} as they were, and "
-        f"{plural(rejected, 'was', 'were')} rejected.",
-        label="What became of the people of each run",
-        head="Run",
-        parts=_OUTCOMES,
+        sentence=counted(text, len(runs), sent=people(sent), unchanged=people(unchanged), rejected=were),
+        label=gettext("What became of the people of each run"),
+        head=gettext("Run"),
+        parts=[(str(word), look) for _, word, look in _OUTCOMES],
         columns=columns,
     )
 
 
 def _say_durations(last: float, usual: float | None) -> str:
     if usual is None:
-        return f"The last run took {duration(last)}."
+        return gettext("The last run took %(last)s.") % {"last": duration(last)}
     if last > usual * _LONGER:
-        return f"The last run took {duration(last)}, longer than its usual {duration(usual)}."
-    return f"It usually takes {duration(usual)}; the last run took {duration(last)}."
+        return gettext("The last run took %(last)s, longer than its usual %(usual)s.") % {
+            "last": duration(last),
+            "usual": duration(usual),
+        }
+    return gettext("It usually takes %(usual)s; the last run took %(last)s.") % {
+        "usual": duration(usual),
+        "last": duration(last),
+    }
 
 
 def _column(run: Run, values: Sequence[float]) -> Column:
     local = timezone.localtime(run.started_at)
     day, clock = short_day(local), f"{local:%H:%M}"
     is_today = local.date() == timezone.localdate()
-    return Column(f"Run {run.pk}, {day}, {clock}", clock if is_today else day, values)
+    return Column(
+        gettext("Run %(run)s, %(day)s, %(clock)s") % {"run": run.pk, "day": day, "clock": clock},
+        clock if is_today else day,
+        values,
+    )
 
 
 def _seconds(run: Run) -> float:

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 from psycopg2.extras import execute_values
 
 from core.accounts import audit
@@ -84,12 +85,18 @@ def start_run(
     with transaction.atomic():
         schedule = lock_schedule(schedule_id)
         if direction is not None and schedule.direction != direction:
-            raise Refused(f"“{schedule}” is an {schedule.direction}: only an {direction.value} can do this.")
+            raise Refused(
+                gettext("“%(schedule)s” is an %(direction)s: only an %(direction_2)s can do this.")
+                % {"schedule": schedule, "direction": schedule.direction, "direction_2": direction.value}
+            )
         if schedule.app.paused_at is not None:
-            raise Refused(f"The App “{schedule.app}” is paused: resume it first.")
+            raise Refused(gettext("The App “%(app)s” is paused: resume it first.") % {"app": schedule.app})
         running = Run.objects.filter(schedule=schedule, state__in=UNFINISHED).values_list("pk", flat=True).first()
         if running is not None:
-            raise Refused(f"Run {running} of “{schedule}” is not finished yet: wait for its end, or stop it.")
+            raise Refused(
+                gettext("Run %(running)s of “%(schedule)s” is not finished yet: wait for its end, or stop it.")
+                % {"running": running, "schedule": schedule}
+            )
         run_id = _next_id()
         run = Run.objects.create(
             pk=run_id,
@@ -137,7 +144,7 @@ def stop_run(run_id: int, *, actor: Actor) -> None:
     run = _find(run_id)
     with transaction.atomic():
         if not leases.request_stop(run.work_id):
-            raise Refused(f"Run {run_id} has ended already.")
+            raise Refused(gettext("Run %(run_id)s has ended already.") % {"run_id": run_id})
         audit.record("run.stop", run, actor=actor)
         wake(_TOPICS[Direction(run.direction)])
 
@@ -146,7 +153,10 @@ def retry_run(run_id: int, *, actor: Actor) -> Run:
     """Start a new run that goes on where a failed or stopped one was."""
     run = _find(run_id)
     if run.state not in {RunState.FAILED, RunState.STOPPED}:
-        raise Refused(f"Run {run_id} is {run.get_state_display().lower()}: only failed or stopped runs can be retried.")
+        raise Refused(
+            gettext("Run %(run_id)s is %(get_state_display)s: only failed or stopped runs can be retried.")
+            % {"run_id": run_id, "get_state_display": run.get_state_display().lower()}
+        )
     options = {**run.options, "retry_of": run.pk}
     return start_run(run.schedule_id, trigger=actor.cause, actor=actor, options=options, mark=run.work.mark)
 
@@ -293,14 +303,14 @@ def lock_schedule(schedule_id: int) -> Schedule:
     found = Schedule.objects.select_related("app").select_for_update(of=("self",), no_key=True)
     schedule = found.filter(pk=schedule_id).first()
     if schedule is None:
-        raise NotFound(f"There is no schedule {schedule_id}.")
+        raise NotFound(gettext("There is no schedule %(schedule_id)s.") % {"schedule_id": schedule_id})
     return schedule
 
 
 def _find(run_id: int) -> Run:
     run = Run.objects.select_related("schedule", "work").filter(pk=run_id).first()
     if run is None:
-        raise NotFound(f"There is no run {run_id}.")
+        raise NotFound(gettext("There is no run %(run_id)s.") % {"run_id": run_id})
     return run
 
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -18,7 +19,7 @@ from core.ui.counting import Count, count
 from core.ui.counting import Question as Counted
 from core.ui.forms import Question, actor_of, confirmed, telling, told
 from core.ui.pages import STOP_POLLING, answer, wants_fragment
-from core.ui.wording import number, plural
+from core.ui.wording import counted, number
 from schedules import deletions, guard, pages, plans, run_charts, runs, schedules_store
 from schedules.models import Direction, Run, Schedule
 
@@ -69,7 +70,7 @@ def run_now(request: HttpRequest, schedule_id: int) -> HttpResponse:
     with telling(request):
         run = runs.start_run(schedule_id, trigger=actor.cause, actor=actor)
         to = reverse("runs:show", args=[run.pk])
-        messages.success(request, "The run starts.")
+        messages.success(request, gettext("The run starts."))
     return redirect(to)
 
 
@@ -80,8 +81,11 @@ def switch(request: HttpRequest, schedule_id: int) -> HttpResponse:
     is_on = request.POST.get("enabled") == "on"
     with telling(request):
         schedule = schedules_store.set_enabled(schedule_id, is_on, actor=actor_of(request))
-        words = "runs by itself again" if is_on else "starts no run by itself any more"
-        messages.success(request, f"“{schedule}” {words}.")
+        if is_on:
+            text = gettext("“%(schedule)s” runs by itself again.")
+        else:
+            text = gettext("“%(schedule)s” starts no run by itself any more.")
+        messages.success(request, text % {"schedule": schedule})
     return redirect("schedules:show", schedule_id)
 
 
@@ -91,7 +95,7 @@ def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """What halted it is mended."""
     with telling(request):
         schedules_store.resume(schedule_id, actor=actor_of(request))
-        messages.success(request, "It goes on.")
+        messages.success(request, gettext("It goes on."))
     return redirect("schedules:show", schedule_id)
 
 
@@ -101,22 +105,38 @@ def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Ask, with what follows in numbers; then delete."""
     schedule = get_object_or_404(Schedule, pk=schedule_id)
     past = Run.objects.filter(schedule=schedule).count()
-    consequences = [f"Its {plural(past, 'run')} and their figures go with it."] if past else ["It never ran."]
+    consequences = [gettext("It never ran.")]
+    if past:
+        text = ngettext(
+            "Its %(count)s run and their figures go with it.", "Its %(count)s runs and their figures go with it.", past
+        )
+        consequences = [counted(text, past)]
     if schedule.direction == Direction.IMPORT:
-        consequences.append("The profiles and events that came of it stay as they are.")
+        consequences.append(gettext("The profiles and events that came of it stay as they are."))
     else:
         held = count({"held": Counted("export_record where schedule_id = %s and key is not null", [schedule.pk])})
         many = held["held"].all
         if many:
-            consequences.append(f"{number(many)} {'person stays' if many == 1 else 'people stay'} at the destination.")
-        consequences.append("Nothing is removed there; what was still owed is not sent any more.")
+            text = ngettext(
+                "%(count)s person stays at the destination.", "%(count)s people stay at the destination.", many
+            )
+            consequences.append(text % {"count": number(many)})
+        consequences.append(gettext("Nothing is removed there; what was still owed is not sent any more."))
 
     def act() -> HttpResponse:
         schedules_store.delete_schedule(schedule_id, actor=actor_of(request))
-        return told(request, f"“{schedule}” was deleted.", to=reverse("schedules:list"))
+        return told(
+            request, gettext("“%(schedule)s” was deleted.") % {"schedule": schedule}, to=reverse("schedules:list")
+        )
 
     back = reverse("schedules:show", args=[schedule_id])
-    return confirmed(request, Question(f"Delete “{schedule}”?", consequences, "Delete schedule", back), act)
+    return confirmed(
+        request,
+        Question(
+            gettext("Delete “%(schedule)s”?") % {"schedule": schedule}, consequences, gettext("Delete schedule"), back
+        ),
+        act,
+    )
 
 
 @require_POST
@@ -125,7 +145,7 @@ def stop_run(request: HttpRequest, run_id: int) -> HttpResponse:
     """Ask a run to stop at its next page or batch."""
     with telling(request):
         runs.stop_run(run_id, actor=actor_of(request))
-        messages.success(request, "It stops after the page it works on.")
+        messages.success(request, gettext("It stops after the page it works on."))
     return redirect("runs:show", run_id)
 
 
@@ -136,7 +156,7 @@ def retry_run(request: HttpRequest, run_id: int) -> HttpResponse:
     to = run_id
     with telling(request):
         to = runs.retry_run(run_id, actor=actor_of(request)).pk
-        messages.success(request, f"It goes on where run {run_id} was.")
+        messages.success(request, gettext("It goes on where run %(run_id)s was.") % {"run_id": run_id})
     return redirect("runs:show", to)
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
@@ -56,7 +57,7 @@ _PLAIN = (
     "guard_share",
 )
 _LONGEST_NAME = 200
-_GUARD = "The guard's share lies between 0 and 1, such as 0.2 for 20 %; 1 never asks."
+_GUARD = gettext_lazy("The guard's share lies between 0 and 1, such as 0.2 for 20 %; 1 never asks.")
 _HOW_ONLY = frozenset({"may_create", "look_for_deleted", "lookback"})  # options that change nothing of what was read
 
 
@@ -92,7 +93,9 @@ def update_schedule(schedule_id: int, data: ScheduleData, *, actor: Actor) -> Sc
             schedule = _lock(schedule_id)
             before = read_data(schedule)
             if before.direction != data.direction:
-                raise InvalidInput("An import cannot become an export: make a new schedule.", {"direction": "Fixed."})
+                raise InvalidInput(
+                    gettext("An import cannot become an export: make a new schedule."), {"direction": gettext("Fixed.")}
+                )
             if before.app_id != data.app_id:
                 _refuse_while_followed(schedule)  # a subscription and the export that it follows have one App
             if _content(before) != _content(data):
@@ -160,11 +163,15 @@ def check(data: ScheduleData) -> tuple[ScheduleData, dict[str, ProfilePropertyRu
     """The schedule as it would be stored, and the rules that its columns feed. Raises `InvalidInput`."""
     data = replace(data, name=data.name.strip(), cron=" ".join(data.cron.split()), options=dict(data.options))
     if data.direction not in Direction.values:
-        raise InvalidInput("A schedule is an import or an export.", {"direction": "Choose import or export."})
+        raise InvalidInput(
+            gettext("A schedule is an import or an export."), {"direction": gettext("Choose import or export.")}
+        )
     if not data.name:
-        raise InvalidInput("Give the schedule a name.", {"name": "Give a name."})
+        raise InvalidInput(gettext("Give the schedule a name."), {"name": gettext("Give a name.")})
     if len(data.name) > _LONGEST_NAME:
-        raise InvalidInput("The name is too long: give at most 200 characters.", {"name": "At most 200 characters."})
+        raise InvalidInput(
+            gettext("The name is too long: give at most 200 characters."), {"name": gettext("At most 200 characters.")}
+        )
     if data.guard_share is not None and not 0 <= data.guard_share <= 1:
         raise InvalidInput(_GUARD, {"guard_share": _GUARD})
     timing.check_rhythm(every_minutes=data.every_minutes, cron=data.cron, now=timezone.now())
@@ -287,22 +294,28 @@ def _rhythm(data: ScheduleData) -> tuple[Any, ...]:
 def _lock(schedule_id: int) -> Schedule:
     schedule = Schedule.objects.select_for_update(no_key=True).filter(pk=schedule_id).first()
     if schedule is None:
-        raise NotFound(f"There is no schedule {schedule_id}.")
+        raise NotFound(gettext("There is no schedule %(schedule_id)s.") % {"schedule_id": schedule_id})
     return schedule
 
 
 def _refuse_while_running(schedule: Schedule) -> None:
     run = Run.objects.filter(schedule=schedule, state__in=[RunState.PENDING, RunState.RUNNING]).first()
     if run is not None:
-        raise Refused(f"Run {run.pk} of “{schedule}” is not finished: wait for its end, or stop it first.")
+        raise Refused(
+            gettext("Run %(run)s of “%(schedule)s” is not finished: wait for its end, or stop it first.")
+            % {"run": run.pk, "schedule": schedule}
+        )
 
 
 def _refuse_while_followed(schedule: Schedule) -> None:
     if followers := schedule.followed_by_subscriptions.order_by("name"):
         names = ", ".join(f"“{each}”" for each in followers)
         raise Refused(
-            f"“{schedule}” is followed by the outbound events {names}, which send its groups and properties: let them"
-            " follow another export or none, or delete them first."
+            gettext(
+                "“%(schedule)s” is followed by the outbound events %(names)s, which send its groups "
+                "and properties: let them follow another export or none, or delete them first."
+            )
+            % {"schedule": schedule, "names": names}
         )
 
 
@@ -314,7 +327,11 @@ def _for_audit(data: ScheduleData) -> dict[str, Any]:
 
 def _explain(error: IntegrityError) -> Exception:
     if "schedule_name_unique" in str(error):
-        return InvalidInput("Another schedule has this name: choose a different one.", {"name": "Already in use."})
+        return InvalidInput(
+            gettext("Another schedule has this name: choose a different one."), {"name": gettext("Already in use.")}
+        )
     if "schedule_group_name_unique" in str(error):
-        return InvalidInput("Two groups carry the same name at the destination: give each its own.", {"groups": "…"})
+        return InvalidInput(
+            gettext("Two groups carry the same name at the destination: give each its own."), {"groups": "…"}
+        )
     return error

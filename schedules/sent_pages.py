@@ -8,14 +8,19 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from profiles.merges import all_ids
 from schedules import sent_log
 from schedules.differences import Difference, find_differences
 from schedules.models import Schedule, SentLog
 
-_LOOKS = {"accepted": ("ok", "Accepted"), "reject": ("bad", "Rejected"), "retry": ("wait", "To be tried again")}
-_HALTED = ("wait", "Stopped the export")
+_LOOKS = {
+    "accepted": ("ok", gettext_lazy("Accepted")),
+    "reject": ("bad", gettext_lazy("Rejected")),
+    "retry": ("wait", gettext_lazy("To be tried again")),
+}
+_HALTED = ("wait", gettext_lazy("Stopped the export"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,9 @@ def show(entries: Iterable[SentLog]) -> list[SentRow]:
             entry,
             schedules.get(entry.schedule_id),
             find_differences(entry.before, entry.after, entry.groups_before or (), entry.groups_after or ()),
-            *_LOOKS.get(entry.outcome, _HALTED),
+            look,
+            str(word),
         )
         for entry in found
+        for look, word in (_LOOKS.get(entry.outcome, _HALTED),)
     ]

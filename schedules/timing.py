@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 from croniter.croniter import CroniterError
+from django.utils.translation import gettext
 
 from core.lib.errors import InvalidInput
 
@@ -36,7 +37,8 @@ def check_rhythm(*, every_minutes: int | None, cron: str, now: datetime) -> None
     """Raise `InvalidInput` unless it is a number of minutes from 1 on, a cron line that comes due, or neither."""
     if every_minutes is not None and cron:
         raise InvalidInput(
-            "Choose either a number of minutes or a cron line, not both.", {"cron": "Leave one of the two empty."}
+            gettext("Choose either a number of minutes or a cron line, not both."),
+            {"cron": gettext("Leave one of the two empty.")},
         )
     if every_minutes is not None:
         _check_minutes(every_minutes)
@@ -46,11 +48,13 @@ def check_rhythm(*, every_minutes: int | None, cron: str, now: datetime) -> None
 
 def _check_minutes(every_minutes: int) -> None:
     if isinstance(every_minutes, bool) or not isinstance(every_minutes, int):
-        reason = "Give a whole number of minutes."
+        reason = gettext("Give a whole number of minutes.")
     elif every_minutes < 1:
-        reason = f"Every {every_minutes} minutes is not possible: give 1 or more, or leave it empty to run by hand."
+        reason = gettext(
+            "Every %(every_minutes)s minutes is not possible: give 1 or more, or leave it empty to run by hand."
+        ) % {"every_minutes": every_minutes}
     elif every_minutes > _MOST_MINUTES:
-        reason = "More than a year between two runs is not possible: give fewer minutes."
+        reason = gettext("More than a year between two runs is not possible: give fewer minutes.")
     else:
         return
     raise InvalidInput(reason, {"every_minutes": reason})
@@ -59,12 +63,12 @@ def _check_minutes(every_minutes: int) -> None:
 def _check_cron(cron: str, now: datetime) -> None:
     fields = cron.split()
     if not (len(fields) == _CRON_FIELDS or (len(fields) == 1 and cron.startswith("@"))) or not croniter.is_valid(cron):
-        reason = (
-            f"“{cron}” is not a cron line: give minute, hour, day of month, month and day of week, "
-            "such as “30 6 * * 1-5” for half past six on weekdays."
-        )
+        reason = gettext(
+            "“%(cron)s” is not a cron line: give minute, hour, day of month, month and day of "
+            "week, such as “30 6 * * 1-5” for half past six on weekdays."
+        ) % {"cron": cron}
     elif _first_after(cron, now) is None:
-        reason = f"“{cron}” never comes due: that date does not exist."
+        reason = gettext("“%(cron)s” never comes due: that date does not exist.") % {"cron": cron}
     else:
         return
     raise InvalidInput(reason, {"cron": reason})

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps_connectors.models import App
@@ -30,12 +31,17 @@ SHOWN_ROWS = 8
 class FileForm(ProductForm):
     """Which file, for which App."""
 
-    app = forms.ChoiceField(label="App that takes it", help_text="Its rules say which columns may set what.")
+    app = forms.ChoiceField(
+        label=gettext_lazy("App that takes it"), help_text=gettext_lazy("Its rules say which columns may set what.")
+    )
     file = forms.FileField(
-        label="File",
-        help_text="A CSV with a header line; comma, semicolon or tab; also gzipped.",
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("A CSV with a header line; comma, semicolon or tab; also gzipped."),
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.gz,text/csv"}),
-        error_messages={"empty": "This file is empty: choose another.", "required": "Choose a file."},
+        error_messages={
+            "empty": gettext_lazy("This file is empty: choose another."),
+            "required": gettext_lazy("Choose a file."),
+        },
     )
 
     def __init__(self, *args: Any, apps: list[App], **kwargs: Any) -> None:
@@ -50,13 +56,18 @@ class ColumnsForm(ProductForm):
         super().__init__(*args, **kwargs)
         self.look = look
         choices = [
-            ("", "Not saved"),
-            (uploads.NEW, "A new property of this name"),
+            ("", gettext("Not saved")),
+            (uploads.NEW, gettext("A new property of this name")),
             *((rule.key, _describe(rule)) for rule in rules),
         ]
         for index, column in enumerate(look.columns):
             initial = look.guessed.get(column, "")
-            field = forms.ChoiceField(label=f"Column {column}", choices=choices, required=False, initial=initial)
+            field = forms.ChoiceField(
+                label=gettext("Column %(column)s") % {"column": column},
+                choices=choices,
+                required=False,
+                initial=initial,
+            )
             dress(field)
             self.fields[f"column-{index}"] = field
 
@@ -103,7 +114,11 @@ def upload_file(request: HttpRequest, token: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with form.catching():
             run = uploads.start_kept(token, form.read_mapping(), actor=actor_of(request))
-            return told(request, f"The import of {kept.name} starts.", to=reverse("runs:show", args=[run.pk]))
+            return told(
+                request,
+                gettext("The import of %(kept)s starts.") % {"kept": kept.name},
+                to=reverse("runs:show", args=[run.pk]),
+            )
     context = {"form": form, "kept": kept, "look": look, "unmapped": len(look.columns) - len(look.guessed)}
     return render_form(request, "uploads/columns.html", context)
 
@@ -114,7 +129,7 @@ def download_rejects(request: HttpRequest, run_id: int) -> HttpResponseBase:
     """The rows of an upload that did not go through, with the reasons: to be mended and brought again."""
     run = get_object_or_404(Run.objects.select_related("schedule"), pk=run_id)
     if not rejects.can_be_read(run):
-        raise Http404("The file of this run is not kept any more.")
+        raise Http404(gettext("The file of this run is not kept any more."))
     response = StreamingHttpResponse(rejects.stream_csv(run), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="rejected-run-{run.pk}.csv"'
     return response
@@ -133,4 +148,5 @@ def _rules(kept: KeptFile) -> list[ProfilePropertyRule]:
 
 
 def _describe(rule: ProfilePropertyRule) -> str:
-    return f"{rule} ({rule.get_type_display().lower()}{', identifies' if rule.is_unique else ''})"
+    text = gettext("%(rule)s (%(type)s, identifies)") if rule.is_unique else "%(rule)s (%(type)s)"
+    return text % {"rule": rule, "type": rule.get_type_display().lower()}

@@ -20,6 +20,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps_connectors.connections import connect
 from apps_connectors.models import App
@@ -102,10 +103,10 @@ def find_kept(token: str) -> KeptFile:
     try:
         kept = signing.loads(token, salt=_SALT, max_age=KEPT_SECONDS)
     except signing.BadSignature:
-        raise NotFound("This upload is not there any more: bring the file again.") from None
+        raise NotFound(gettext("This upload is not there any more: bring the file again.")) from None
     path, app = _folder() / Path(kept["file"]).name, App.objects.filter(pk=kept["app"]).first()
     if app is None or not path.is_file():
-        raise NotFound("This upload is not there any more: bring the file again.")
+        raise NotFound(gettext("This upload is not there any more: bring the file again."))
     return KeptFile(app, path, kept["name"], token)
 
 
@@ -127,7 +128,7 @@ def start_kept(token: str, mapping: Mapping[str, str], *, actor: Actor) -> Run:
     chosen = {column: key for column, key in mapping.items() if key != NEW}
     check_mapping(chosen, page.columns, app_id=kept.app.pk)
     if Run.objects.filter(options__path=str(kept.path)).exists():
-        raise Refused("This file was started already: see its run.")
+        raise Refused(gettext("This file was started already: see its run."))
     with transaction.atomic():
         made = _make_properties([column for column in page.columns if mapping.get(column) == NEW], page, kept, actor)
         schedule = _schedule_of(kept.app, actor=actor)
@@ -194,10 +195,15 @@ def find_app(name: str) -> App:
     if app is not None and _takes_files(app):
         return app
     able = ", ".join(f"“{other}”" for other in apps_that_take_files())
-    hint = f"These do: {able}." if able else "Make an App of the type CSV first."
+    hint = gettext("These do: %(able)s.") % {"able": able} if able else gettext("Make an App of the type CSV first.")
     if app is None:
-        raise NotFound(f"There is no App named “{name}” that takes files. {hint}")
-    raise InvalidInput(f"“{app}” takes no files. {hint}", {"app": "Choose another App."})
+        raise NotFound(
+            gettext("There is no App named “%(name)s” that takes files. %(hint)s") % {"name": name, "hint": hint}
+        )
+    raise InvalidInput(
+        gettext("“%(app)s” takes no files. %(hint)s") % {"app": app, "hint": hint},
+        {"app": gettext("Choose another App.")},
+    )
 
 
 def remove_file(path: str) -> None:

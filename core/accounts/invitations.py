@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts import audit, mail, people, project
 from core.accounts.actors import Actor
@@ -23,14 +24,16 @@ from core.accounts.models import Invitation, User
 from core.lib.errors import InvalidInput, NotFound, Refused
 
 LIFETIME = timedelta(days=7)
-GONE = "This invitation was used, revoked or is older than seven days. Ask an admin of your team for a new one."
+GONE = gettext_lazy(
+    "This invitation was used, revoked or is older than seven days. Ask an admin of your team for a new one."
+)
 
 
 def invite(email: str, role: str, *, actor: Actor) -> tuple[Invitation, str]:
     """Ask someone into the team; the invitation and the token of its link. Raises InvalidInput."""
     address, wanted = people.read_email(email), people.read_role(role)
     if User.objects.filter(email=address).exists():
-        message = f"{address} is in the team already."
+        message = gettext("%(address)s is in the team already.") % {"address": address}
         raise InvalidInput(message, {"email": message})
     token = _make_token()
     invitation = Invitation(
@@ -45,7 +48,9 @@ def invite(email: str, role: str, *, actor: Actor) -> tuple[Invitation, str]:
             invitation.save(force_insert=True)
             audit.record("invitation.create", invitation, after=_seen(invitation), actor=actor)
     except IntegrityError:
-        message = f"There is an invitation for {address} already. Send it again from the team page, or revoke it."
+        message = gettext(
+            "There is an invitation for %(address)s already. Send it again from the team page, or revoke it."
+        ) % {"address": address}
         raise InvalidInput(message, {"email": message}) from None
     return invitation, token
 
@@ -102,7 +107,10 @@ def path_of(token: str) -> str:
 
 def send(invitation: Invitation, *, link: str, actor: Actor) -> None:
     """Send a link by email. Raises NotSent."""
-    subject = f"{actor.label} invites you to {project.current().name}"
+    subject = gettext("%(actor)s invites you to %(current)s") % {
+        "actor": actor.label,
+        "current": project.current().name,
+    }
     context = {"url": link, "sender": actor.label, "invitation": invitation}
     mail.send(invitation.email, subject=subject, template="accounts/mail_invitation.txt", context=context)
 
@@ -116,11 +124,14 @@ def list_open() -> list[Invitation]:
 def _lock_open(invitation_id: int) -> Invitation:
     invitation = Invitation.objects.select_for_update(no_key=True).filter(pk=invitation_id).first()
     if invitation is None:
-        raise NotFound("There is no such invitation.")
+        raise NotFound(gettext("There is no such invitation."))
     if invitation.accepted_at is not None:
-        raise Refused(f"{invitation.email} has accepted this invitation and is in the team.")
+        raise Refused(
+            gettext("%(invitation)s has accepted this invitation and is in the team.")
+            % {"invitation": invitation.email}
+        )
     if invitation.revoked_at is not None:
-        raise Refused("This invitation was revoked. Invite them anew.")
+        raise Refused(gettext("This invitation was revoked. Invite them anew."))
     return invitation
 
 

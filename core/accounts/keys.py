@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import Actor
@@ -30,13 +31,16 @@ def create_key(
     wanted = sorted(set(scopes))
     problems = {}
     if not name.strip() or len(name.strip()) > 200:
-        problems["name"] = "Give the key a name of at most 200 characters, such as the program that uses it."
+        problems["name"] = gettext("Give the key a name of at most 200 characters, such as the program that uses it.")
     if unknown := unknown_scopes(wanted):
-        problems["scopes"] = f"There is no scope {', '.join(unknown)}. Choose from: {', '.join(SCOPES)}."
+        problems["scopes"] = gettext("There is no scope %(unknown)s. Choose from: %(scopes)s.") % {
+            "unknown": ", ".join(unknown),
+            "scopes": ", ".join(SCOPES),
+        }
     elif not wanted:
-        problems["scopes"] = f"Choose at least one scope: {', '.join(SCOPES)}."
+        problems["scopes"] = gettext("Choose at least one scope: %(scopes)s.") % {"scopes": ", ".join(SCOPES)}
     if expires_at is not None and expires_at <= timezone.now():
-        problems["expires_at"] = "The time at which the key expires has to lie ahead."
+        problems["expires_at"] = gettext("The time at which the key expires has to lie ahead.")
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
     token = "gr_" + secrets.token_urlsafe(32)
@@ -59,7 +63,7 @@ def revoke_key(key_id: int, *, actor: Actor) -> ApiKey:
     with transaction.atomic():
         key = ApiKey.objects.select_for_update(no_key=True).filter(pk=key_id).first()
         if key is None:
-            raise NotFound("There is no such API key.")
+            raise NotFound(gettext("There is no such API key."))
         if key.revoked_at is None:
             key.revoked_at = timezone.now()
             key.save(update_fields=["revoked_at"])

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 
 from core.accounts import project
 from core.lib.errors import ProductError
@@ -32,4 +33,7 @@ def send(to: str, *, subject: str, template: str, context: Mapping[str, Any]) ->
         EmailMessage(" ".join(subject.split()), text, to=[to]).send()
     except OSError as error:  # smtplib's errors are OSErrors, too
         said = " ".join(str(error).split())[:300]
-        raise NotSent(f"The email to {to} could not be sent: {said or type(error).__name__}.") from error
+        raise NotSent(
+            gettext("The email to %(to)s could not be sent: %(said)s.")
+            % {"to": to, "said": said or type(error).__name__}
+        ) from error

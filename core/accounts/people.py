@@ -9,6 +9,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext
 
 from core.accounts import audit, sessions
 from core.accounts.actors import SYSTEM, Actor
@@ -26,7 +27,7 @@ def create_user(email: str, *, name: str = "", password: str, role: str, actor: 
             user.save(force_insert=True)
             audit.record("person.create", user, after=_seen(user), actor=actor)
     except IntegrityError:
-        message = f"There is someone with the address {user.email} already."
+        message = gettext("There is someone with the address %(user)s already.") % {"user": user.email}
         raise InvalidInput(message, {"email": message}) from None
     return user
 
@@ -46,7 +47,7 @@ def create_first_admin(email: str, *, name: str = "", password: str) -> User:
             with connection.cursor() as cursor:
                 cursor.execute("lock table person in share row exclusive mode")
         if not is_first_wanted():
-            raise Refused("There is someone already: sign in, or ask an admin of your team for an account.")
+            raise Refused(gettext("There is someone already: sign in, or ask an admin of your team for an account."))
         return create_user(email, name=name, password=password, role=Role.ADMIN, actor=SYSTEM)
 
 
@@ -116,7 +117,7 @@ def _change(user_id: int, values: dict[str, Any], *, actor: Actor) -> User:
         for field, value in values.items():
             setattr(user, field, value)
         if [admin.pk for admin in admins] == [user.pk] and not (user.role == Role.ADMIN and user.is_active):
-            raise Refused("This is the last admin. Make someone else an admin first.")
+            raise Refused(gettext("This is the last admin. Make someone else an admin first."))
         if _seen(user) != before:
             user.save(update_fields=list(values))
             audit.record("person.update", user, before=before, after=_seen(user), actor=actor)
@@ -128,7 +129,7 @@ def _change(user_id: int, values: dict[str, Any], *, actor: Actor) -> User:
 def _lock(user_id: int) -> User:
     user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound(gettext("There is no such person."))
     return user
 
 
@@ -144,7 +145,7 @@ def read_email(text: str) -> str:
     try:
         validate_email(email)
     except ValidationError:
-        message = f"“{text}” is not an email address."
+        message = gettext("“%(text)s” is not an email address.") % {"text": text}
         raise InvalidInput(message, {"email": message}) from None
     return email
 
@@ -152,7 +153,10 @@ def read_email(text: str) -> str:
 def read_role(role: str) -> Role:
     """Raises InvalidInput for a role that there is not."""
     if role not in Role.values:
-        message = f"There is no role “{role}”. Choose one of: {', '.join(Role.values)}."
+        message = gettext("There is no role “%(role)s”. Choose one of: %(values)s.") % {
+            "role": role,
+            "values": ", ".join(Role.values),
+        }
         raise InvalidInput(message, {"role": message})
     return Role(role)
 
@@ -167,7 +171,10 @@ def _read_zone(name: str) -> str:
 
 def _read_number_format(name: str) -> str:
     if name not in NumberFormat.values:
-        message = f"There is no number format “{name}”. Choose one of: {', '.join(NumberFormat.values)}."
+        message = gettext("There is no number format “%(name)s”. Choose one of: %(values)s.") % {
+            "name": name,
+            "values": ", ".join(NumberFormat.values),
+        }
         raise InvalidInput(message, {"number_format": message})
     return name
 

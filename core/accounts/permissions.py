@@ -14,6 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext
 
 from core.accounts.models import ApiKey, Role, User
 
@@ -62,7 +63,9 @@ def role_required(role: Role) -> Callable[[View], View]:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
             if not has_role(request.user, role):
-                raise PermissionDenied(f"This needs the role {role.label}. Ask an admin of your team.")
+                raise PermissionDenied(
+                    gettext("This needs the role %(role)s. Ask an admin of your team.") % {"role": role.label}
+                )
             return view(request, *args, **kwargs)
 
         checked.required_role = role  # type: ignore[attr-defined]  # a note for the tests

@@ -17,6 +17,8 @@ import phonenumbers
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts import audit
 from core.accounts.actors import SYSTEM, Actor
@@ -103,7 +105,7 @@ def update(changes: Mapping[str, Any], *, actor: Actor) -> ProjectSettings:
         reader = _READERS.get(field)
         try:
             if reader is None:
-                raise ValueError("There is no such setting.")
+                raise ValueError(gettext("There is no such setting."))
             values[field] = reader(value)
         except (ValueError, TypeError) as error:
             problems[field] = str(error)
@@ -181,53 +183,56 @@ def _freeze(project: Project) -> ProjectSettings:
 def _read_name(value: Any) -> str:
     name = str(value).strip()
     if not 1 <= len(name) <= 200:
-        raise ValueError("The name has to have 1 to 200 characters.")
+        raise ValueError(gettext("The name has to have 1 to 200 characters."))
     return name
 
 
 def read_zone(value: Any) -> str:
     """The name of a time zone. Raises ValueError."""
     if value not in available_timezones():
-        raise ValueError(f"“{value}” is not a time zone. Write one such as Europe/Berlin.")
+        raise ValueError(gettext("“%(value)s” is not a time zone. Write one such as Europe/Berlin.") % {"value": value})
     return str(value)
 
 
 def _read_region(value: Any) -> str:
     region = str(value).strip().upper()
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"“{value}” is not a region. Write two letters such as US or DE.")
+        raise ValueError(gettext("“%(value)s” is not a region. Write two letters such as US or DE.") % {"value": value})
     return region
 
 
 def _read_values(value: Any) -> list[str]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise ValueError("Values that never identify anyone have to be a list of texts.")
+        raise ValueError(gettext("Values that never identify anyone have to be a list of texts."))
     return sorted({item.strip().lower() for item in value if item.strip()})
 
 
 def _read_key(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", value):
-        raise ValueError("Name the property that userId stands for by its key, such as user_id.")
+        raise ValueError(gettext("Name the property that userId stands for by its key, such as user_id."))
     return value
 
 
 def _read_share(value: Any) -> float:
     share = float(value)
     if not 0 < share <= 1:
-        raise ValueError("The guard's share has to lie between 0 and 1, such as 0.2 for 20 %.")
+        raise ValueError(gettext("The guard's share has to lie between 0 and 1, such as 0.2 for 20 %."))
     return share
 
 
 def _read_flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError("This is either true or false.")
+        raise ValueError(gettext("This is either true or false."))
     return value
 
 
-def _whole_number(least: int, what: str) -> Callable[[Any], int]:
+def _whole_number(least: int, what: str | Promise) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1_000_000:
-            raise ValueError(f"{what} has to be a whole number from {least} to 1,000,000.")
+            raise ValueError(
+                gettext("%(what)s has to be a whole number from %(least)s to 1,000,000.")
+                % {"what": what, "least": least}
+            )
         return value
 
     return read
@@ -238,13 +243,15 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "time_zone": read_zone,
     "phone_region": _read_region,
     "blocked_values": _read_values,
-    "identity_limit": _whole_number(1, "The number of anonymous ids that one person may have"),
+    "identity_limit": _whole_number(1, gettext_lazy("The number of anonymous ids that one person may have")),
     "user_id_key": _read_key,
-    "event_retention_days": _whole_number(7, "The number of days that events are kept"),
-    "log_retention_days": _whole_number(7, "The number of days that logs are kept"),
-    "delivery_retention_days": _whole_number(1, "The number of days that deliveries of outbound events are kept"),
+    "event_retention_days": _whole_number(7, gettext_lazy("The number of days that events are kept")),
+    "log_retention_days": _whole_number(7, gettext_lazy("The number of days that logs are kept")),
+    "delivery_retention_days": _whole_number(
+        1, gettext_lazy("The number of days that deliveries of outbound events are kept")
+    ),
     "guard_share": _read_share,
-    "guard_minimum": _whole_number(1, "The guard's minimum"),
+    "guard_minimum": _whole_number(1, gettext_lazy("The guard's minimum")),
     "two_factor_required": _read_flag,
     "sending_stopped": _read_flag,
     "sending_stopped_reason": lambda value: str(value)[:300],

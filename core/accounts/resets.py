@@ -14,6 +14,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.encoding import force_str
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts import audit, mail, people, project
 from core.accounts.actors import Actor
@@ -25,7 +26,7 @@ from core.work.wake import wake
 
 WORK = "password_reset"
 MOST_FAILURES = 5  # about six minutes of a mail server that takes nothing
-GONE = "This link was used or is older than an hour. Ask for a new one."
+GONE = gettext_lazy("This link was used or is older than an hour. Ask for a new one.")
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,9 @@ def make_path_by_hand(person_id: int, *, actor: Actor) -> tuple[User, str]:
     with transaction.atomic():
         user = User.objects.filter(pk=person_id).first()
         if user is None:
-            raise NotFound("There is no such person.")
+            raise NotFound(gettext("There is no such person."))
         if not user.is_active:
-            raise Refused("This account is switched off. Switch it on first.")
+            raise Refused(gettext("This account is switched off. Switch it on first."))
         audit.record("person.make_reset_link", user, actor=actor)
     return user, make_path(user)
 
@@ -78,7 +79,7 @@ def _send(lease: Lease) -> bool:
     user = User.objects.filter(pk=int(lease.subject), is_active=True).first()
     if user is not None:
         url = urljoin(lease.mark["root"], make_path(user))
-        subject = f"A new password for {project.current().name}"
+        subject = gettext("A new password for %(current)s") % {"current": project.current().name}
         try:
             mail.send(user.email, subject=subject, template="accounts/mail_password.txt", context={"url": url})
         except mail.NotSent as error:

@@ -21,6 +21,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
@@ -53,7 +54,7 @@ def begin(person_id: int) -> None:
     with transaction.atomic():
         factor = _lock(person_id)
         if factor is not None and factor.confirmed_at is not None:
-            raise Refused("You sign in with two factors already. Turn them off first to use another device.")
+            raise Refused(gettext("You sign in with two factors already. Turn them off first to use another device."))
         secret = encrypt({"totp": pyotp.random_base32()}, settings.GROUPAROO_SECRET_KEYS)
         TwoFactor.objects.update_or_create(person_id=person_id, defaults={"secret": secret, "last_step": 0})
 
@@ -80,13 +81,15 @@ def confirm(person_id: int, code: str, *, actor: Actor) -> list[str]:
     with transaction.atomic():
         factor = _lock(person_id)
         if factor is None or factor.confirmed_at is not None:
-            raise Refused("There is nothing to confirm. Begin again from your account.")
+            raise Refused(gettext("There is nothing to confirm. Begin again from your account."))
         is_right = _take(factor, code)
         if is_right:
             TwoFactor.objects.filter(pk=factor.pk).update(confirmed_at=Now())
             audit.record("person.two_factor_on", factor.person, actor=actor)
             return _make_codes(person_id)
-    message = "This is not the code that the app shows now. Look whether its clock is right, and try the next one."
+    message = gettext(
+        "This is not the code that the app shows now. Look whether its clock is right, and try the next one."
+    )
     raise InvalidInput(message, {"code": message})
 
 
@@ -114,7 +117,7 @@ def renew_codes(person_id: int, *, actor: Actor) -> list[str]:
     with transaction.atomic():
         factor = _lock(person_id)
         if factor is None or factor.confirmed_at is None:
-            raise Refused("Recovery codes belong to two factors, which are not on.")
+            raise Refused(gettext("Recovery codes belong to two factors, which are not on."))
         audit.record("person.renew_recovery_codes", factor.person, actor=actor)
         return _make_codes(person_id)
 
@@ -130,7 +133,7 @@ def turn_off(person_id: int, *, actor: Actor) -> None:
         factor = _lock(person_id)
         if factor is None:
             if not User.objects.filter(pk=person_id).exists():
-                raise NotFound("There is no such person.")
+                raise NotFound(gettext("There is no such person."))
             return
         if factor.confirmed_at is not None:
             audit.record("person.two_factor_off", factor.person, actor=actor)
@@ -162,7 +165,10 @@ def _take(factor: TwoFactor, code: str) -> bool:
         app = pyotp.TOTP(_read(factor))
     except UnreadableSecrets:
         raise Refused(
-            "The key that opens your second factor is missing here. Use a recovery code, or have an admin turn it off."
+            gettext(
+                "The key that opens your second factor is missing here. Use a recovery code, "
+                "or have an admin turn it off."
+            )
         ) from None
     given, now = re.sub(r"\s", "", code).encode(), int(time.time()) // app.interval
     steps = range(max(factor.last_step + 1, now - _STEPS_ASIDE), now + _STEPS_ASIDE + 1)
@@ -177,7 +183,14 @@ def _refuse_after_too_many(factor: TwoFactor) -> None:
     left = factor.failing_since + WINDOW - timezone.now()
     if left > timedelta():
         minutes = math.ceil(left / timedelta(minutes=1))
-        raise Refused(f"That were too many wrong codes. Try again in {minutes} minute{'' if minutes == 1 else 's'}.")
+        raise Refused(
+            ngettext(
+                "That were too many wrong codes. Try again in %(count)s minute.",
+                "That were too many wrong codes. Try again in %(count)s minutes.",
+                minutes,
+            )
+            % {"count": minutes}
+        )
 
 
 def _note(factor: TwoFactor, *, is_right: bool, step: int | None = None) -> None:

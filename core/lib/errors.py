@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.utils.functional import Promise
+
 
 class ProductError(Exception):
     """It could not be done."""
 
-    def __init__(self, message: str = "", fields: Mapping[str, str] | None = None) -> None:
-        self.message = message or (type(self).__doc__ or "").split("\n")[0]
-        self.fields: dict[str, str] = dict(fields or {})
+    def __init__(self, message: str | Promise = "", fields: Mapping[str, str | Promise] | None = None) -> None:
+        self.message = str(message) or (type(self).__doc__ or "").split("\n")[0]
+        self.fields: dict[str, str] = {name: str(problem) for name, problem in (fields or {}).items()}
         super().__init__(self.message)
 
 

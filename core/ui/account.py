@@ -9,6 +9,7 @@ from django.contrib.auth import logout, update_session_auth_hash
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -19,44 +20,48 @@ from core.accounts.permissions import role_required
 from core.ui.browsers import name_browser
 from core.ui.forms import ProductForm, actor_of, render_form, told
 from core.ui.project_settings import list_zones
-from core.ui.wording import city_of, plural
+from core.ui.wording import city_of, counted
 
 
 class AccountForm(ProductForm):
     """One's own name, password, and how times and numbers are shown."""
 
-    name = forms.CharField(label="Name", max_length=200, required=False, help_text="As your team sees it.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=200, required=False, help_text=gettext_lazy("As your team sees it.")
+    )
     time_zone = forms.ChoiceField(
-        label="Time zone",
+        label=gettext_lazy("Time zone"),
         required=False,
-        help_text="Times on the pages are shown in it. Schedules, groups and exports keep to the project’s.",
+        help_text=gettext_lazy(
+            "Times on the pages are shown in it. Schedules, groups and exports keep to the project’s."
+        ),
     )
     number_format = forms.ChoiceField(
-        label="Numbers",
+        label=gettext_lazy("Numbers"),
         required=False,
         choices=NumberFormat.choices,
-        help_text="How numbers are written on the pages. Exports and the API are not touched by it.",
+        help_text=gettext_lazy("How numbers are written on the pages. Exports and the API are not touched by it."),
     )
     current_password = forms.CharField(
-        label="Current password",
+        label=gettext_lazy("Current password"),
         required=False,
         strip=False,
         widget=forms.PasswordInput({"autocomplete": "current-password"}),
-        help_text="Only needed for a new password.",
+        help_text=gettext_lazy("Only needed for a new password."),
     )
     password = forms.CharField(
-        label="New password",
+        label=gettext_lazy("New password"),
         required=False,
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput,
-        help_text="At least 10 characters. It ends your sessions on other machines.",
+        help_text=gettext_lazy("At least 10 characters. It ends your sessions on other machines."),
     )
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data, initial={name: getattr(user, name) for name in ("name", "time_zone", "number_format")})
         self.user = user
-        here = f"The project’s: {city_of(project.current().time_zone.key)}"
+        here = gettext("The project’s: %(city_of)s") % {"city_of": city_of(project.current().time_zone.key)}
         choices = [("", here), *list_zones(user.time_zone)]
         self.fields["time_zone"].choices = choices  # type: ignore[attr-defined]  # a choice field's own
 
@@ -65,7 +70,7 @@ class AccountForm(ProductForm):
         given = str(self.cleaned_data["current_password"])
         wants_new = bool(self.data.get("password"))
         if (given or wants_new) and not self.user.check_password(given):
-            raise forms.ValidationError("This is not your current password.")
+            raise forms.ValidationError(gettext("This is not your current password."))
         return given
 
 
@@ -83,7 +88,7 @@ def edit_account(request: HttpRequest) -> HttpResponse:
         with form.catching():
             changed = people.change_user(user.pk, **given, actor=actor_of(request))
             stay_signed_in(request, changed, given)
-            return told(request, "Your account was changed.", to=reverse("account"))
+            return told(request, gettext("Your account was changed."), to=reverse("account"))
     here = sessions.name_of(request.session.session_key)
     rows = [(sessions.name_of(each.session_key), name_browser(each.agent), each) for each in sessions.list_of(user.pk)]
     context = {
@@ -107,7 +112,7 @@ def end_session(request: HttpRequest) -> HttpResponse:
         return redirect("accounts:login")
     user = get_object_or_404(User, pk=request.user.pk)
     ended = sessions.end(user, name, actor=actor_of(request))
-    message = "That session has ended." if ended else "That session had ended already."
+    message = gettext("That session has ended.") if ended else gettext("That session had ended already.")
     return told(request, message, to=reverse("account"))
 
 
@@ -117,7 +122,14 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
     """Sign all of one's own browsers out but this one."""
     user = get_object_or_404(User, pk=request.user.pk)
     count = sessions.end_others(user, request.session.session_key, actor=actor_of(request))
-    message = f"{plural(count, 'session')} ended. You are signed in here alone."
+    message = counted(
+        ngettext(
+            "%(count)s session ended. You are signed in here alone.",
+            "%(count)s sessions ended. You are signed in here alone.",
+            count,
+        ),
+        count,
+    )
     return told(request, message, to=reverse("account"))
 
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -19,11 +20,20 @@ from core.accounts.permissions import SCOPES, role_required
 from core.ui.forms import ProductForm, Question, actor_of, confirmed, render_form, told
 from core.ui.wording import relative
 
-_LIFETIMES = (("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"), ("", "Never"))
+_LIFETIMES = (
+    ("30", gettext_lazy("In 30 days")),
+    ("90", gettext_lazy("In 90 days")),
+    ("365", gettext_lazy("In a year")),
+    ("", gettext_lazy("Never")),
+)
 _TOPICS = {
-    "profiles": "people and properties",
-    "team": "the team, API keys, settings and audit log",
-    "privacy": "everything of a person, and erasures",
+    "profiles": gettext_lazy("people and properties"),
+    "apps": gettext_lazy("Apps"),
+    "groups": gettext_lazy("groups"),
+    "schedules": gettext_lazy("schedules"),
+    "runs": gettext_lazy("runs"),
+    "team": gettext_lazy("the team, API keys, settings and audit log"),
+    "privacy": gettext_lazy("everything of a person, and erasures"),
 }
 
 _LISTS = {"team": "people", "privacy": "erasures"}  # where a topic's first list is not named as it is
@@ -32,10 +42,10 @@ _LISTS = {"team": "people", "privacy": "erasures"}  # where a topic's first list
 def scope_label(scope: str) -> str:
     """What a scope lets a program do: "profiles:write" -> "Change people and properties"."""
     topic, access = scope.split(":")
-    what = _TOPICS.get(topic, "Apps" if topic == "apps" else topic)
     if topic == "events":
-        return "Send and read events" if access == "write" else "Read events"
-    return f"{'Read' if access == 'read' else 'Read and change'} {what}"
+        return gettext("Send and read events") if access == "write" else gettext("Read events")
+    text = gettext("Read %(what)s") if access == "read" else gettext("Read and change %(what)s")
+    return text % {"what": _TOPICS.get(topic, topic)}
 
 
 def say_scopes(scopes: Sequence[str]) -> str:
@@ -54,16 +64,19 @@ class KeyForm(ProductForm):
     """A new key."""
 
     name = forms.CharField(
-        label="Name", max_length=200, help_text="The program that uses it, such as Shop checkout.", strip=True
+        label=gettext_lazy("Name"),
+        max_length=200,
+        help_text=gettext_lazy("The program that uses it, such as Shop checkout."),
+        strip=True,
     )
     scopes = forms.MultipleChoiceField(
-        label="What it may do",
-        choices=[(scope, scope_label(scope)) for scope in SCOPES],
+        label=gettext_lazy("What it may do"),
+        choices=lambda: [(scope, scope_label(scope)) for scope in SCOPES],
         widget=forms.CheckboxSelectMultiple,
-        help_text="The less the better: a key that leaks can do just this.",
-        error_messages={"required": "Choose at least one thing that the key may do."},
+        help_text=gettext_lazy("The less the better: a key that leaks can do just this."),
+        error_messages={"required": gettext_lazy("Choose at least one thing that the key may do.")},
     )
-    lifetime = forms.ChoiceField(label="It expires", choices=_LIFETIMES, initial="365", required=False)
+    lifetime = forms.ChoiceField(label=gettext_lazy("It expires"), choices=_LIFETIMES, initial="365", required=False)
 
 
 @require_GET
@@ -99,17 +112,23 @@ def create_key(request: HttpRequest) -> HttpResponse:
 def revoke_key(request: HttpRequest, key_id: int) -> HttpResponse:
     """Ask, then make a key open nothing."""
     key = get_object_or_404(ApiKey, pk=key_id)
-    used = f"It was last used {relative(key.last_used_at)}." if key.last_used_at else "It was never used."
+    used = (
+        gettext("It was last used %(last_used_at)s.") % {"last_used_at": relative(key.last_used_at)}
+        if key.last_used_at
+        else gettext("It was never used.")
+    )
     question = Question(
-        f"Revoke the API key {key}?",
-        ["Programs that use it are refused from now on. This cannot be undone.", used],
-        verb="Revoke key",
+        gettext("Revoke the API key %(key)s?") % {"key": key},
+        [gettext("Programs that use it are refused from now on. This cannot be undone."), used],
+        verb=gettext("Revoke key"),
         back=reverse("api_keys:list"),
     )
 
     def revoke() -> HttpResponse:
         keys.revoke_key(key.pk, actor=actor_of(request))
-        return told(request, f"The key {key} opens nothing any more.", to=reverse("api_keys:list"))
+        return told(
+            request, gettext("The key %(key)s opens nothing any more.") % {"key": key}, to=reverse("api_keys:list")
+        )
 
     return confirmed(request, question, revoke)
 

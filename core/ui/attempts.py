@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import ngettext
 
 from core.lib import rates
 
@@ -20,7 +21,9 @@ def wait_in_words(most_of: Mapping[str, int]) -> str:
     """How long to wait, such as "4 minutes", when one of these names was counted as often as it may be; else ""."""
     left = [rates.left_of(name, most=most, seconds=WINDOW_SECONDS) for name, most in most_of.items()]
     minutes = math.ceil(max(left) / 60)
-    return "" if minutes == 0 else "a minute" if minutes == 1 else f"{minutes} minutes"
+    if minutes == 0:
+        return ""
+    return ngettext("a minute", "%(count)s minutes", minutes) % {"count": minutes}
 
 
 def note(most_of: Mapping[str, int]) -> None:

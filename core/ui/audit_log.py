@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_GET
 
 from core.accounts.models import ApiKey, AuditEntry, Role, User
@@ -20,52 +21,52 @@ from core.ui.pages import PAGE_SIZE, answer
 
 # What the tables are called on pages.
 THINGS = {
-    "app": "App",
-    "profile_property_rule": "property",
-    "profile_group": "group",
-    "schedule": "schedule",
-    "run": "run",
-    "subscription": "event subscription",
-    "profile": "profile",
-    "person": "person",
-    "invitation": "invitation",
-    "api_key": "API key",
-    "hook": "webhook",
-    "project": "settings",
+    "app": gettext_lazy("App"),
+    "profile_property_rule": gettext_lazy("property"),
+    "profile_group": gettext_lazy("group"),
+    "schedule": gettext_lazy("schedule"),
+    "run": gettext_lazy("run"),
+    "subscription": gettext_lazy("event subscription"),
+    "profile": gettext_lazy("profile"),
+    "person": gettext_lazy("person"),
+    "invitation": gettext_lazy("invitation"),
+    "api_key": gettext_lazy("API key"),
+    "hook": gettext_lazy("webhook"),
+    "project": gettext_lazy("settings"),
 }
 _DID = {
-    "create": "made",
-    "update": "changed",
-    "change": "changed",
-    "update_rules": "changed the rules of",
-    "rename": "renamed",
-    "delete": "deleted",
-    "pause": "paused",
-    "resume": "resumed",
-    "halt": "halted",
-    "start": "started",
-    "stop": "stopped",
-    "revoke": "revoked",
-    "set_password": "gave a new password to",
-    "rotate_secrets": "encrypted anew the secrets of",
-    "recalculate": "recalculated",
-    "send_again": "sent again from",
-    "follow_time": "took note of the dates of",
-    "follow_updates": "took note of the last changes of",
-    "accept": "accepted",
-    "renew": "made a new link for",
-    "make_reset_link": "made a link for a new password of",
-    "two_factor_on": "turned two-factor sign-in on for",
-    "two_factor_off": "turned two-factor sign-in off for",
-    "end_sessions": "ended sessions of",
-    "use_recovery_code": "used a recovery code of",
-    "renew_recovery_codes": "made new recovery codes for",
-    "merge": "merged",
-    "unmerge": "made two again of",
-    "replay": "took again",
-    "test": "sent a test by",
-    "revert": "took back",
-    "discard_plan": "discarded the plan of",
+    "create": gettext_lazy("made"),
+    "update": gettext_lazy("changed"),
+    "change": gettext_lazy("changed"),
+    "update_rules": gettext_lazy("changed the rules of"),
+    "rename": gettext_lazy("renamed"),
+    "delete": gettext_lazy("deleted"),
+    "pause": gettext_lazy("paused"),
+    "resume": gettext_lazy("resumed"),
+    "halt": gettext_lazy("halted"),
+    "start": gettext_lazy("started"),
+    "stop": gettext_lazy("stopped"),
+    "revoke": gettext_lazy("revoked"),
+    "set_password": gettext_lazy("gave a new password to"),
+    "rotate_secrets": gettext_lazy("encrypted anew the secrets of"),
+    "recalculate": gettext_lazy("recalculated"),
+    "send_again": gettext_lazy("sent again from"),
+    "follow_time": gettext_lazy("took note of the dates of"),
+    "follow_updates": gettext_lazy("took note of the last changes of"),
+    "accept": gettext_lazy("accepted"),
+    "renew": gettext_lazy("made a new link for"),
+    "make_reset_link": gettext_lazy("made a link for a new password of"),
+    "two_factor_on": gettext_lazy("turned two-factor sign-in on for"),
+    "two_factor_off": gettext_lazy("turned two-factor sign-in off for"),
+    "end_sessions": gettext_lazy("ended sessions of"),
+    "use_recovery_code": gettext_lazy("used a recovery code of"),
+    "renew_recovery_codes": gettext_lazy("made new recovery codes for"),
+    "merge": gettext_lazy("merged"),
+    "unmerge": gettext_lazy("made two again of"),
+    "replay": gettext_lazy("took again"),
+    "test": gettext_lazy("sent a test by"),
+    "revert": gettext_lazy("took back"),
+    "discard_plan": gettext_lazy("discarded the plan of"),
 }
 _LONGEST = 300  # characters of one value
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -114,7 +115,10 @@ def show_log(request: HttpRequest) -> HttpResponse:
         "since": since,
         "until": until,
         "people": [(f"person:{user.pk}", str(user)) for user in User.objects.order_by("name", "email")],
-        "keys": [(f"api_key:{key.pk}", f"API key {key}") for key in ApiKey.objects.order_by("name", "pk")],
+        "keys": [
+            (f"api_key:{key.pk}", gettext("API key %(key)s") % {"key": key})
+            for key in ApiKey.objects.order_by("name", "pk")
+        ],
     }
     return answer(request, "accounts/audit_log.html", "accounts/_audit_entries.html", context)
 
@@ -122,12 +126,12 @@ def show_log(request: HttpRequest) -> HttpResponse:
 def describe(entry: AuditEntry) -> ShownEntry:
     """One entry in words."""
     act = entry.action.rpartition(".")[2]
-    thing = THINGS.get(entry.subject_kind, entry.subject_kind.replace("_", " "))
+    thing = str(THINGS.get(entry.subject_kind, entry.subject_kind.replace("_", " ")))
     is_one_of_many = entry.subject_kind != "project"
     return ShownEntry(
         entry=entry,
-        did=_DID.get(act, act.replace("_", " ")),
-        thing=f"the {thing}",
+        did=str(_DID.get(act, act.replace("_", " "))),
+        thing=gettext("the %(thing)s") % {"thing": thing},
         name=entry.subject_label if is_one_of_many else "",
         differences=_differences(entry),
     )
@@ -191,7 +195,7 @@ def _in_words(value: Any) -> str | None:
     if value is None or value == "" or value == [] or value == {}:
         return None
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         text = ", ".join(value)
     elif isinstance(value, list | dict):

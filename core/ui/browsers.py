@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext, gettext_lazy
+
 # The first that is found counts: most browsers also claim to be others.
 _BROWSERS = (
     ("Edg", "Edge"),
@@ -14,11 +16,11 @@ _BROWSERS = (
     ("Chrome/", "Chrome"),
     ("Safari/", "Safari"),
     ("curl/", "curl"),
-    ("python", "A Python program"),
+    ("python", gettext_lazy("A Python program")),
 )
 _SYSTEMS = (
-    ("iPhone", "an iPhone"),
-    ("iPad", "an iPad"),
+    ("iPhone", gettext_lazy("an iPhone")),
+    ("iPad", gettext_lazy("an iPad")),
     ("Android", "Android"),
     ("CrOS", "ChromeOS"),
     ("Windows", "Windows"),
@@ -29,6 +31,6 @@ _SYSTEMS = (
 
 def name_browser(agent: str) -> str:
     """ "Safari on an iPhone"; "A browser" when it says nothing that is known."""
-    browser = next((name for mark, name in _BROWSERS if mark.lower() in agent.lower()), "A browser")
+    browser = next((name for mark, name in _BROWSERS if mark.lower() in agent.lower()), gettext("A browser"))
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
-    return f"{browser} on {system}" if system else browser
+    return gettext("%(browser)s on %(system)s") % {"browser": browser, "system": system} if system else str(browser)

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from django.contrib import messages
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
 
 from core.lib.errors import InvalidInput, NotFound, Refused
-from core.ui.wording import plural
+from core.ui.wording import counted
 
 MOST = 100  # more than a page of any list
 _MOST_REASONS = 5
@@ -28,13 +29,15 @@ def chosen_numbers(request: HttpRequest) -> list[int]:
     return [int(each) for each in dict.fromkeys(given) if each.isdecimal() and len(each) < 18][:MOST]
 
 
-def act_on_each(request: HttpRequest, items: Sequence[Item], act: Callable[[Item], object], *, done: str) -> None:
+def act_on_each(
+    request: HttpRequest, items: Sequence[Item], act: Callable[[Item], object], *, done: Callable[[int], str]
+) -> None:
     """Do it to each, and tell: "3 runs stopped. 1 was refused: Run 12 has ended already.".
 
-    `done` is what is told of one and of many: "run stopped,runs stopped".
+    `done` says what is told of so many: an ngettext of "%(count)s run stopped." and "%(count)s runs stopped.".
     """
     if not items:
-        messages.error(request, "Nothing was chosen. Tick the rows first.")
+        messages.error(request, gettext("Nothing was chosen. Tick the rows first."))
         return
     count, reasons = 0, []
     for item in items:
@@ -43,15 +46,17 @@ def act_on_each(request: HttpRequest, items: Sequence[Item], act: Callable[[Item
             count += 1
         except (InvalidInput, NotFound, Refused) as error:
             reasons.append(error.message)
-    one, _, many = done.partition(",")
     if count:
-        messages.success(request, f"{plural(count, one, many)}.")
+        messages.success(request, counted(done(count), count))
     if reasons:
         messages.error(request, _say_refused(reasons))
 
 
 def _say_refused(reasons: Sequence[str]) -> str:
     shown = list(dict.fromkeys(reasons))
-    more = f" And {len(shown) - _MOST_REASONS} further reasons." if len(shown) > _MOST_REASONS else ""
-    was = "was" if len(reasons) == 1 else "were"
-    return f"{len(reasons)} {was} refused: {' '.join(shown[:_MOST_REASONS])}{more}"
+    count, further = len(reasons), len(shown) - _MOST_REASONS
+    text = ngettext("%(count)s was refused: %(reasons)s", "%(count)s were refused: %(reasons)s", count)
+    if further > 0:
+        more = ngettext("And %(count)s further reason.", "And %(count)s further reasons.", further)
+        shown = [*shown[:_MOST_REASONS], more % {"count": further}]
+    return text % {"count": count, "reasons": " ".join(shown)}

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -21,12 +24,12 @@ class Cause:
 Naming = Callable[[list[str]], Mapping[str, Cause]]
 
 _namings: dict[str, Naming] = {}
-_PLAIN = {
-    "hydration": Cause("its source was asked again"),
-    "system": Cause("Grouparoo"),
-    "profile": Cause("their values changed"),
-    "rules": Cause("the group was calculated"),
-    "time": Cause("time passed"),
+_PLAIN: dict[str, str | Promise] = {
+    "hydration": gettext_lazy("its source was asked again"),
+    "system": "Grouparoo",
+    "profile": gettext_lazy("their values changed"),
+    "rules": gettext_lazy("the group was calculated"),
+    "time": gettext_lazy("time passed"),
 }
 
 
@@ -43,7 +46,7 @@ def name_all(causes: Iterable[str]) -> dict[str, Cause]:
         kind, _, id_ = cause.partition(":")
         if id_:
             by_kind.setdefault(kind, []).append(id_)
-    found = {cause: _PLAIN[cause] for cause in wanted if cause in _PLAIN}
+    found = {cause: Cause(str(_PLAIN[cause])) for cause in wanted if cause in _PLAIN}
     for kind, ids in by_kind.items():
         if kind in _namings:
             named = _namings[kind](ids)

@@ -10,7 +10,7 @@ from math import ceil, log10
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from core.ui.wording import NBSP, number
+from core.ui.wording import month_day, number
 
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 _INSET = 2.0  # room for the line's width and the end dot
@@ -122,7 +122,7 @@ def nice_ceiling(value: float) -> int:
 
 def day_label(day: date) -> str:
     """ "8 Jan"."""
-    return f"{day.day}{NBSP}{day:%b}"
+    return month_day(day)
 
 
 def _points(

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -19,19 +20,22 @@ class FirstForm(ProductForm):
     """The first person."""
 
     name = forms.CharField(
-        label="Your name", max_length=200, required=False, widget=forms.TextInput({"autocomplete": "name"})
+        label=gettext_lazy("Your name"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput({"autocomplete": "name"}),
     )
     email = forms.EmailField(
-        label="Email",
+        label=gettext_lazy("Email"),
         max_length=254,
         widget=forms.EmailInput({"autocomplete": "username", "autofocus": True}),
-        help_text="You sign in with it.",
+        help_text=gettext_lazy("You sign in with it."),
     )
     password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         strip=False,
         widget=forms.PasswordInput(),
-        help_text="At least 10 characters, and none of the common ones.",
+        help_text=gettext_lazy("At least 10 characters, and none of the common ones."),
     )
 
 
@@ -50,5 +54,7 @@ def make_first_admin(request: HttpRequest) -> HttpResponse:
             except Refused:  # someone was a moment faster
                 return redirect("accounts:login")
             begin_session(request, user)
-            return told(request, "Welcome. You are the admin here: the steps below lead to your first export.", to="/")
+            return told(
+                request, gettext("Welcome. You are the admin here: the steps below lead to your first export."), to="/"
+            )
     return render_form(request, "accounts/first.html", {"form": form})

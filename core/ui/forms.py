@@ -44,6 +44,7 @@ from django.forms.boundfield import BoundField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts.actors import Actor
 from core.accounts.models import User
@@ -109,17 +110,20 @@ def dress(field: forms.Field) -> None:
 
 
 def speak_plainly(field: forms.Field) -> None:
-    """Django's usual sentences in the product's words, naming the field; a form's own ones stay."""
+    """Django's usual sentences in the product's words, naming the field; a form's own ones stay.
+
+    Validators belong to all instances of a form: their sentences are lazy.
+    """
     usual = forms.Field.default_error_messages["required"]
     if field.error_messages.get("required") == usual and field.label:
-        field.error_messages["required"] = f"{field.label} is needed."
+        field.error_messages["required"] = gettext("%(field)s is needed.") % {"field": field.label}
     for validator in field.validators:
         if isinstance(validator, MinValueValidator):
-            validator.message = "Give %(limit_value)s or more."
+            validator.message = gettext_lazy("Give %(limit_value)s or more.")
         elif isinstance(validator, MaxValueValidator):
-            validator.message = "Give %(limit_value)s or less."
+            validator.message = gettext_lazy("Give %(limit_value)s or less.")
         elif isinstance(validator, MaxLengthValidator):
-            validator.message = "Give at most %(limit_value)d characters; these are %(show_value)d."
+            validator.message = gettext_lazy("Give at most %(limit_value)d characters; these are %(show_value)d.")
 
 
 def mark_needed(field: forms.Field) -> None:
@@ -176,13 +180,17 @@ def telling(request: HttpRequest) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is about to happen: the consequences as sentences with their numbers, the button's words, the way back."""
+    """What is about to happen: the consequences as sentences with their numbers, the button's words, the way back.
+
+    `against` says what stands in the way; then there is only the way back.
+    """
 
     title: str
     consequences: Sequence[str]
     verb: str
     back: str
     is_danger: bool = True
+    against: Sequence[str] = ()
 
 
 def confirmed(request: HttpRequest, question: Question, act: Callable[[], HttpResponse]) -> HttpResponse:

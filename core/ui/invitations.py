@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -22,12 +23,12 @@ class InvitationForm(ProductForm):
     """Whom to ask into the team."""
 
     email = forms.CharField(
-        label="Email",
+        label=gettext_lazy("Email"),
         max_length=254,
-        help_text="They sign in with it.",
+        help_text=gettext_lazy("They sign in with it."),
         widget=forms.EmailInput({"autocomplete": "off"}),
     )
-    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER, widget=forms.RadioSelect)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=ROLES, initial=Role.VIEWER, widget=forms.RadioSelect)
 
 
 @never_cache
@@ -63,15 +64,19 @@ def revoke(request: HttpRequest, invitation_id: int) -> HttpResponse:
     """Ask, then make a link lead nowhere."""
     invitation = get_object_or_404(Invitation, pk=invitation_id)
     question = Question(
-        f"Revoke the invitation for {invitation}?",
-        ["The link that they have leads nowhere any more.", "You can invite them again at any time."],
-        verb="Revoke invitation",
+        gettext("Revoke the invitation for %(invitation)s?") % {"invitation": invitation},
+        [gettext("The link that they have leads nowhere any more."), gettext("You can invite them again at any time.")],
+        verb=gettext("Revoke invitation"),
         back=reverse("team:list"),
     )
 
     def act() -> HttpResponse:
         invitations.revoke(invitation.pk, actor=actor_of(request))
-        return told(request, f"The invitation for {invitation} is revoked.", to=reverse("team:list"))
+        return told(
+            request,
+            gettext("The invitation for %(invitation)s is revoked.") % {"invitation": invitation},
+            to=reverse("team:list"),
+        )
 
     return confirmed(request, question, act)
 
@@ -85,6 +90,10 @@ def _hand_over(request: HttpRequest, invitation: Invitation, token: str) -> Http
         except mail.NotSent as error:
             problem = error.message
         else:
-            return told(request, f"An invitation is on its way to {invitation.email}.", to=reverse("team:list"))
+            return told(
+                request,
+                gettext("An invitation is on its way to %(invitation)s.") % {"invitation": invitation.email},
+                to=reverse("team:list"),
+            )
     context = {"invitation": invitation, "link": link, "problem": problem}
     return render(request, "accounts/invited.html", context)

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -21,17 +22,17 @@ class JoinForm(ProductForm):
     """Who one is."""
 
     name = forms.CharField(
-        label="Name",
+        label=gettext_lazy("Name"),
         max_length=200,
-        help_text="As your team sees it.",
+        help_text=gettext_lazy("As your team sees it."),
         widget=forms.TextInput({"autocomplete": "name"}),
     )
     password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput,
-        help_text="At least 10 characters.",
+        help_text=gettext_lazy("At least 10 characters."),
     )
 
 
@@ -49,7 +50,11 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
             with form.catching():
                 user = invitations.accept(token, name=given["name"], password=given["password"])
                 begin_session(request, user)
-                messages.success(request, f"Welcome, {user}. You are in the team as {user.get_role_display().lower()}.")
+                messages.success(
+                    request,
+                    gettext("Welcome, %(user)s. You are in the team as %(role)s.")
+                    % {"user": user, "role": user.get_role_display().lower()},
+                )
                 return redirect("home")
     except NotFound as error:
         return render(request, "accounts/link_gone.html", {"why": error.message}, status=404)

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -18,18 +19,18 @@ from core.ui.forms import ProductForm, render_form
 
 MOST_PER_EMAIL = 5
 MOST_PER_ADDRESS = 20
-SENT = "If someone signs in with this address, a link is on its way to it. It is good for an hour."
+SENT = gettext_noop("If someone signs in with this address, a link is on its way to it. It is good for an hour.")
 
 
 class AskForm(ProductForm):
     """Where to send the link."""
 
     email = forms.EmailField(
-        label="Email",
+        label=gettext_lazy("Email"),
         max_length=254,
-        help_text="The one you sign in with.",
+        help_text=gettext_lazy("The one you sign in with."),
         widget=forms.EmailInput({"autocomplete": "username", "autofocus": True}),
-        error_messages={"invalid": "This is not an email address."},
+        error_messages={"invalid": gettext_lazy("This is not an email address.")},
     )
 
 
@@ -37,11 +38,11 @@ class PasswordForm(ProductForm):
     """A new password."""
 
     password = forms.CharField(
-        label="New password",
+        label=gettext_lazy("New password"),
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput,
-        help_text="At least 10 characters. It ends all your sessions.",
+        help_text=gettext_lazy("At least 10 characters. It ends all your sessions."),
     )
 
 
@@ -57,11 +58,15 @@ def ask(request: HttpRequest) -> HttpResponse:
         address = attempts.find_address(request)
         counted = {f"new-password:{address}": MOST_PER_ADDRESS, f"new-password:{email}": MOST_PER_EMAIL}
         if wait := attempts.wait_in_words(counted):
-            form.add_error(None, f"That were too many attempts. Try again in {wait}, or ask an admin of your team.")
+            form.add_error(
+                None,
+                gettext("That were too many attempts. Try again in %(wait)s, or ask an admin of your team.")
+                % {"wait": wait},
+            )
         else:
             attempts.note(counted)
             resets.ask(email, root=request.build_absolute_uri("/"))
-            messages.success(request, SENT)
+            messages.success(request, gettext(SENT))
             return redirect("accounts:login")
     return render_form(request, "accounts/password_ask.html", {"form": form})
 
@@ -78,7 +83,7 @@ def choose(request: HttpRequest, who: str, token: str) -> HttpResponse:
         if request.method == "POST" and form.is_valid():
             with form.catching():
                 resets.reset(who, token, form.cleaned_data["password"])
-                messages.success(request, "Your password is changed. Sign in with it.")
+                messages.success(request, gettext("Your password is changed. Sign in with it."))
                 return redirect("accounts:login")
     except NotFound as error:
         return render(request, "accounts/link_gone.html", {"why": error.message}, status=404)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
 from core.accounts.models import Role
@@ -15,22 +16,22 @@ from core.ui.columns import OTHERS, Column, Columns
 from core.ui.forms import ProductForm, Question
 
 SECTIONS = (
-    ("Buttons", "buttons"),
-    ("States and tags", "states"),
-    ("Notices and messages", "notices"),
-    ("Panels", "panels"),
-    ("Tables", "tables"),
-    ("The flow", "flow"),
-    ("Bars and progress", "bars"),
-    ("Charts", "charts"),
-    ("Facts and sums", "facts"),
-    ("Rules of a group", "rules"),
-    ("Why", "why"),
-    ("What happened", "trail"),
-    ("Forms", "forms"),
-    ("Apps", "apps"),
-    ("Code", "code"),
-    ("Navigation", "navigation"),
+    (gettext_lazy("Buttons"), "buttons"),
+    (gettext_lazy("States and tags"), "states"),
+    (gettext_lazy("Notices and messages"), "notices"),
+    (gettext_lazy("Panels"), "panels"),
+    (gettext_lazy("Tables"), "tables"),
+    (gettext_lazy("The flow"), "flow"),
+    (gettext_lazy("Bars and progress"), "bars"),
+    (gettext_lazy("Charts"), "charts"),
+    (gettext_lazy("Facts and sums"), "facts"),
+    (gettext_lazy("Rules of a group"), "rules"),
+    (gettext_lazy("Why"), "why"),
+    (gettext_lazy("What happened"), "trail"),
+    (gettext_lazy("Forms"), "forms"),
+    (gettext_lazy("Apps"), "apps"),
+    (gettext_lazy("Code"), "code"),
+    (gettext_lazy("Navigation"), "navigation"),
 )
 _FIRST = date(2019, 1, 8)
 _TYPES = ("purchase", "cart changed", "signed up", "opened", "refund", "review")
@@ -61,10 +62,12 @@ def show_patterns(request: HttpRequest) -> HttpResponse:
     context = {
         "sections": sections,
         "form": ExampleForm(auto_id="empty_%s"),
+        "more_form": ExampleForm(auto_id="more_%s"),
         "wrong_form": ExampleForm({"name": "", "often": "0", "mode": "sync", "source": "1"}, auto_id="wrong_%s"),
         "question": Question(
             "", ["1,204 people leave it.", "2 exports take its tag away."], verb="Delete group", back="#forms"
         ),
+        "blocked": Question("", [], verb="", back="#forms", against=["The schedule Newsletter uses it."]),
         "one_part": _columns(parts=1),
         "seven_parts": _columns(parts=OTHERS),
         "no_columns": Columns("No event came in the last 24 hours.", "Events by hour", "Hour", (), ()),

@@ -10,6 +10,7 @@ import phonenumbers
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.accounts import project
@@ -38,55 +39,73 @@ def _regions() -> list[tuple[str, str]]:
 class SettingsForm(ProductForm):
     """What the team decides."""
 
-    name = forms.CharField(label="Name", max_length=200, help_text="Of your shop or company; it stands on every page.")
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=200,
+        help_text=gettext_lazy("Of your shop or company; it stands on every page."),
+    )
     time_zone = forms.ChoiceField(
-        label="Time zone",
+        label=gettext_lazy("Time zone"),
         choices=list_zones,
-        help_text="Days begin here, for groups and schedules. Times are shown in it to whoever chose no other one in"
-        " their account.",
+        help_text=gettext_lazy(
+            "Days begin here, for groups and schedules. Times are shown in it to whoever chose no other one in"
+            " their account."
+        ),
     )
     phone_region = forms.ChoiceField(
-        label="Phone region", choices=_regions, help_text="For phone numbers that are written without a country."
+        label=gettext_lazy("Phone region"),
+        choices=_regions,
+        help_text=gettext_lazy("For phone numbers that are written without a country."),
     )
     blocked_values = forms.CharField(
-        label="Values that never identify anyone",
+        label=gettext_lazy("Values that never identify anyone"),
         required=False,
         widget=forms.Textarea({"rows": 6, "spellcheck": "false"}),
-        help_text="One on each line. Two people who share such a value stay two people.",
+        help_text=gettext_lazy("One on each line. Two people who share such a value stay two people."),
     )
     identity_limit = forms.IntegerField(
-        label="Anonymous ids that one person may have",
+        label=gettext_lazy("Anonymous ids that one person may have"),
         min_value=1,
-        help_text="Further ones are not kept: an id that so many devices share says nothing about a person.",
+        help_text=gettext_lazy(
+            "Further ones are not kept: an id that so many devices share says nothing about a person."
+        ),
     )
     user_id_key = forms.CharField(
-        label="userId of tracking clients stands for",
+        label=gettext_lazy("userId of tracking clients stands for"),
         max_length=60,
-        help_text="The key of a unique property, such as user_id.",
+        help_text=gettext_lazy("The key of a unique property, such as user_id."),
     )
-    event_retention_days = forms.IntegerField(label="Days that events are kept", min_value=7)
+    event_retention_days = forms.IntegerField(label=gettext_lazy("Days that events are kept"), min_value=7)
     log_retention_days = forms.IntegerField(
-        label="Days that logs are kept", min_value=7, help_text="What changed for whom, and who joined and left."
+        label=gettext_lazy("Days that logs are kept"),
+        min_value=7,
+        help_text=gettext_lazy("What changed for whom, and who joined and left."),
     )
     delivery_retention_days = forms.IntegerField(
-        label="Days that deliveries are kept",
+        label=gettext_lazy("Days that deliveries are kept"),
         min_value=1,
-        help_text="Outbound events with what was sent and answered. What has yet to be sent is never forgotten.",
+        help_text=gettext_lazy(
+            "Outbound events with what was sent and answered. What has yet to be sent is never forgotten."
+        ),
     )
     two_factor_required = forms.BooleanField(
-        label="Everyone has to use two factors",
+        label=gettext_lazy("Everyone has to use two factors"),
         required=False,
-        help_text="Whoever has none sets it up at their next sign-in, before anything else.",
+        help_text=gettext_lazy("Whoever has none sets it up at their next sign-in, before anything else."),
     )
     guard_share = forms.FloatField(
-        label="Guard: share in percent",
+        label=gettext_lazy("Guard: share in percent"),
         min_value=0.1,
         max_value=100,
         widget=forms.NumberInput({"step": "any"}),
-        help_text="A pass that would blank or remove more than this share of what is there halts and asks a person.",
+        help_text=gettext_lazy(
+            "A pass that would blank or remove more than this share of what is there halts and asks a person."
+        ),
     )
     guard_minimum = forms.IntegerField(
-        label="Guard: at least", min_value=1, help_text="Fewer values or people than this never halt a pass."
+        label=gettext_lazy("Guard: at least"),
+        min_value=1,
+        help_text=gettext_lazy("Fewer values or people than this never halt a pass."),
     )
 
     def __init__(self, data: Any, *, current: ProjectSettings) -> None:
@@ -111,14 +130,19 @@ def edit_settings(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with form.catching():
             project.update(form.changes(), actor=actor_of(request))
-            return told(request, "The settings are saved.", to=reverse("settings:list"))
+            return told(request, gettext("The settings are saved."), to=reverse("settings:list"))
     return render_form(request, "accounts/settings.html", {"form": form, "current": current})
 
 
 class StopForm(ProductForm):
     """Why nothing leaves."""
 
-    reason = forms.CharField(label="Why", max_length=300, required=False, help_text="Everyone sees it below the menu.")
+    reason = forms.CharField(
+        label=gettext_lazy("Why"),
+        max_length=300,
+        required=False,
+        help_text=gettext_lazy("Everyone sees it below the menu."),
+    )
 
 
 @require_http_methods(["GET", "POST"])
@@ -130,7 +154,7 @@ def stop_sending(request: HttpRequest) -> HttpResponse:
         with form.catching():
             changes = {"sending_stopped": True, "sending_stopped_reason": form.cleaned_data["reason"]}
             project.update(changes, actor=actor_of(request))
-            return told(request, "Sending is stopped: nothing leaves.", to=reverse("settings:list"))
+            return told(request, gettext("Sending is stopped: nothing leaves."), to=reverse("settings:list"))
     return render_form(request, "accounts/stop_sending.html", {"form": form})
 
 
@@ -139,7 +163,7 @@ def stop_sending(request: HttpRequest) -> HttpResponse:
 def start_sending(request: HttpRequest) -> HttpResponse:
     """Let things leave again; what was owed meanwhile goes first."""
     project.update({"sending_stopped": False, "sending_stopped_reason": ""}, actor=actor_of(request))
-    return told(request, "Sending is on again. What was owed meanwhile goes now.", to=reverse("settings:list"))
+    return told(request, gettext("Sending is on again. What was owed meanwhile goes now."), to=reverse("settings:list"))
 
 
 def _shown(current: ProjectSettings) -> dict[str, Any]:

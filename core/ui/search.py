@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.db.models import Case, Model, Q, QuerySet, Value, When
+from django.utils.functional import Promise
 
 MOST_OF_A_KIND = 5
 MOST_OF_ONE_KIND = 100  # when only one kind is asked for
@@ -38,7 +39,7 @@ class Finder:
     """How things of one kind are found. `order` sorts the kinds."""
 
     kind: str  # in an address, such as "groups"
-    label: str
+    label: str | Promise
     icon: str
     find: Find
     order: int = 0

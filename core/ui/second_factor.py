@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
@@ -26,14 +27,16 @@ class ConfirmForm(CodeForm):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["code"].help_text = "The six digits that the app shows now."
+        self.fields["code"].help_text = gettext("The six digits that the app shows now.")
 
 
 class PasswordForm(ProductForm):
     """One's password, once more."""
 
     password = forms.CharField(
-        label="Your password", strip=False, widget=forms.PasswordInput({"autocomplete": "current-password"})
+        label=gettext_lazy("Your password"),
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password"}),
     )
 
     def __init__(self, data: object, *, user: User) -> None:
@@ -44,7 +47,7 @@ class PasswordForm(ProductForm):
         """It has to be right."""
         given = str(self.cleaned_data["password"])
         if not self.user.check_password(given):
-            raise forms.ValidationError("This is not your password.")
+            raise forms.ValidationError(gettext("This is not your password."))
         return given
 
 
@@ -60,7 +63,7 @@ def show(request: HttpRequest) -> HttpResponse:
         with form.catching():
             codes = two_factor.confirm(user.pk, form.cleaned_data["code"], actor=actor_of(request))
             request.session.pop(NEEDS_SECOND_FACTOR, None)
-            return _show_codes(request, codes, title="You sign in with two factors now")
+            return _show_codes(request, codes, title=gettext("You sign in with two factors now"))
     secret = two_factor.secret_to_scan(user.pk)
     context = {
         "form": form,
@@ -90,16 +93,16 @@ def begin(request: HttpRequest) -> HttpResponse:
 def renew_codes(request: HttpRequest) -> HttpResponse:
     """Ask, then make new recovery codes."""
     question = Question(
-        "Make new recovery codes?",
-        ["You get ten new codes, shown once.", "Those that you have now open nothing any more."],
-        verb="Make new codes",
+        gettext("Make new recovery codes?"),
+        [gettext("You get ten new codes, shown once."), gettext("Those that you have now open nothing any more.")],
+        verb=gettext("Make new codes"),
         back=reverse("two_factor:show"),
         is_danger=False,
     )
 
     def renew() -> HttpResponse:
         codes = two_factor.renew_codes(request.user.pk or 0, actor=actor_of(request))
-        return _show_codes(request, codes, title="Your new recovery codes")
+        return _show_codes(request, codes, title=gettext("Your new recovery codes"))
 
     return confirmed(request, question, renew)
 
@@ -111,13 +114,15 @@ def renew_codes(request: HttpRequest) -> HttpResponse:
 def turn_off(request: HttpRequest) -> HttpResponse:
     """Sign in with the password alone again, where the team allows it."""
     if project.current().two_factor_required:
-        messages.error(request, "Your team wants everyone to sign in with two factors. An admin can change that.")
+        messages.error(
+            request, gettext("Your team wants everyone to sign in with two factors. An admin can change that.")
+        )
         return redirect("two_factor:show")
     user = get_object_or_404(User, pk=request.user.pk)
     form = PasswordForm(request.POST or None, user=user)
     if request.method == "POST" and form.is_valid():
         two_factor.turn_off(user.pk, actor=actor_of(request))
-        return told(request, "You sign in with your password alone.", to=reverse("account"))
+        return told(request, gettext("You sign in with your password alone."), to=reverse("account"))
     return render_form(request, "accounts/two_factor_off.html", {"form": form})
 
 
@@ -126,7 +131,13 @@ def draw(text: str) -> SafeString:
     """A QR code as SVG, dark on light in both themes, since not every camera reads the other way round."""
     code = segno.make(text, error="m", micro=False)
     drawn = code.svg_inline(
-        title="QR code of the key", svgclass="qr", lineclass=None, omitsize=True, border=3, dark="#000", light="#fff"
+        title=gettext("QR code of the key"),
+        svgclass="qr",
+        lineclass=None,
+        omitsize=True,
+        border=3,
+        dark="#000",
+        light="#fff",
     )
     return mark_safe(drawn)  # noqa: S308  the package's own drawing
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from core.accounts.models import Role
@@ -31,7 +32,11 @@ def switch_shortcuts(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts/shortcuts.html")
     turn_on = request.POST.get("shortcuts") == "on"
-    response = told(request, f"Keyboard shortcuts are {'on' if turn_on else 'off'}.", to=reverse("shortcuts"))
+    response = told(
+        request,
+        gettext("Keyboard shortcuts are on.") if turn_on else gettext("Keyboard shortcuts are off."),
+        to=reverse("shortcuts"),
+    )
     if turn_on:
         response.delete_cookie(COOKIE, samesite="Lax")
     else:

@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import redirect, resolve_url
 from django.utils.crypto import constant_time_compare
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -43,18 +44,22 @@ class SignInForm(AuthenticationForm):
     """Email and password."""
 
     username = forms.EmailField(
-        label="Email",
+        label=gettext_lazy("Email"),
         widget=forms.EmailInput(attrs={"class": "field", "autocomplete": "username", "autofocus": True}),
     )
     password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         strip=False,
         widget=forms.PasswordInput(attrs={"class": "field", "autocomplete": "current-password"}),
     )
     error_messages = {
-        "too_many": "That were too many attempts. Try again in %(wait)s, or ask an admin for a new password.",
-        "invalid_login": "This email and password do not go together. Check both, or ask for a new password.",
-        "inactive": "This account is switched off. Ask an admin to switch it on.",
+        "too_many": gettext_lazy(
+            "That were too many attempts. Try again in %(wait)s, or ask an admin for a new password."
+        ),
+        "invalid_login": gettext_lazy(
+            "This email and password do not go together. Check both, or ask for a new password."
+        ),
+        "inactive": gettext_lazy("This account is switched off. Ask an admin to switch it on."),
     }
 
     def clean_username(self) -> str:
@@ -122,9 +127,9 @@ class CodeForm(ProductForm):
     """A code of the authenticator app, or a recovery code."""
 
     code = forms.CharField(
-        label="Code",
+        label=gettext_lazy("Code"),
         max_length=40,
-        help_text="The six digits that your authenticator app shows, or one of your recovery codes.",
+        help_text=gettext_lazy("The six digits that your authenticator app shows, or one of your recovery codes."),
         widget=forms.TextInput({"autocomplete": "one-time-code", "autocapitalize": "off", "spellcheck": "false"}),
     )
 
@@ -137,7 +142,7 @@ def enter_code(request: HttpRequest) -> HttpResponse:
     """The second step for whoever has a second factor."""
     user, waiting = _find_waiting(request)
     if user is None:
-        messages.error(request, "Enter your email and password first. They are remembered for ten minutes.")
+        messages.error(request, gettext("Enter your email and password first. They are remembered for ten minutes."))
         return redirect("accounts:login")
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -146,7 +151,9 @@ def enter_code(request: HttpRequest) -> HttpResponse:
                 del request.session[_PASSWORD_WAS_RIGHT]
                 begin_session(request, user)
                 return redirect(waiting["next"] or resolve_url("home"))
-            form.add_error("code", "This code is wrong or was used before. Wait for the next one, and try that.")
+            form.add_error(
+                "code", gettext("This code is wrong or was used before. Wait for the next one, and try that.")
+            )
     if not form.errors:
         form.fields["code"].widget.attrs["autofocus"] = True
     return render_form(request, "accounts/code.html", {"form": form, "email": user.email})

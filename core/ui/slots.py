@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.functional import Promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Slot:
     """One thing an upper app shows at a place. `order` sorts the slots of a place."""
 
     place: str
-    label: str
+    label: str | Promise
     url_name: str
     order: int = 0
 

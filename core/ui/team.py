@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,9 +23,9 @@ from core.ui.account import stay_signed_in
 from core.ui.forms import ProductForm, Question, actor_of, confirmed, render_form, told
 
 ROLES = (
-    (Role.VIEWER, "Viewer: looks at everything, changes nothing"),
-    (Role.EDITOR, "Editor: also connects Apps, makes properties, groups and schedules"),
-    (Role.ADMIN, "Admin: also decides who is in the team, API keys and settings"),
+    (Role.VIEWER, gettext_lazy("Viewer: looks at everything, changes nothing")),
+    (Role.EDITOR, gettext_lazy("Editor: also connects Apps, makes properties, groups and schedules")),
+    (Role.ADMIN, gettext_lazy("Admin: also decides who is in the team, API keys and settings")),
 )
 _BYTES_OF_A_PASSWORD = 12
 
@@ -33,20 +34,20 @@ class PersonForm(ProductForm):
     """Someone new."""
 
     email = forms.CharField(
-        label="Email",
+        label=gettext_lazy("Email"),
         max_length=254,
-        help_text="They sign in with it.",
+        help_text=gettext_lazy("They sign in with it."),
         widget=forms.EmailInput({"autocomplete": "off"}),
     )
-    name = forms.CharField(label="Name", max_length=200, required=False)
-    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER, widget=forms.RadioSelect)
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200, required=False)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=ROLES, initial=Role.VIEWER, widget=forms.RadioSelect)
     password = forms.CharField(
-        label="Password",
+        label=gettext_lazy("Password"),
         required=False,
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput,
-        help_text="At least 10 characters. Left empty, one is made and shown to you once.",
+        help_text=gettext_lazy("At least 10 characters. Left empty, one is made and shown to you once."),
     )
 
 
@@ -55,15 +56,17 @@ class PersonChangesForm(PersonForm):
 
     email = None  # type: ignore[assignment]  # Django's way to take an inherited field away
     is_active = forms.BooleanField(
-        label="May sign in", required=False, help_text="Without it the account is off and its sessions end at once."
+        label=gettext_lazy("May sign in"),
+        required=False,
+        help_text=gettext_lazy("Without it the account is off and its sessions end at once."),
     )
     password = forms.CharField(
-        label="New password",
+        label=gettext_lazy("New password"),
         required=False,
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput,
-        help_text="Leave it empty to keep the one they have. A new one ends their sessions.",
+        help_text=gettext_lazy("Leave it empty to keep the one they have. A new one ends their sessions."),
     )
     field_order = ("name", "role", "is_active", "password")
 
@@ -101,7 +104,11 @@ def add_person(request: HttpRequest) -> HttpResponse:
             )
             if made:
                 return render(request, "accounts/person_added.html", {"person": user, "password": made})
-            return told(request, f"{user} is in the team as {user.get_role_display()}.", to=reverse("team:list"))
+            return told(
+                request,
+                gettext("%(user)s is in the team as %(role)s.") % {"user": user, "role": user.get_role_display()},
+                to=reverse("team:list"),
+            )
     return render_form(request, "accounts/person_add.html", {"form": form})
 
 
@@ -119,7 +126,7 @@ def edit_person(request: HttpRequest, person_id: int) -> HttpResponse:
         with form.catching():
             changed = people.change_user(user.pk, **given, actor=actor_of(request))
             stay_signed_in(request, changed, given)
-            return told(request, f"{changed} was changed.", to=reverse("team:list"))
+            return told(request, gettext("%(changed)s was changed.") % {"changed": changed}, to=reverse("team:list"))
     context = {"form": form, "person": user, "two_factor_is_on": two_factor.is_on(user.pk)}
     return render_form(request, "accounts/person_edit.html", context)
 
@@ -143,15 +150,15 @@ def turn_two_factor_off(request: HttpRequest, person_id: int) -> HttpResponse:
     """Ask, then let someone in by their password alone, who lost their device and their recovery codes."""
     user = get_object_or_404(User, pk=person_id)
     question = Question(
-        f"Turn two-factor sign-in off for {user}?",
-        ["Their password alone lets them in. Make sure that it is really them who asks.", _what_then(user)],
-        verb="Turn it off",
+        gettext("Turn two-factor sign-in off for %(user)s?") % {"user": user},
+        [gettext("Their password alone lets them in. Make sure that it is really them who asks."), _what_then(user)],
+        verb=gettext("Turn it off"),
         back=reverse("team:edit", args=[user.pk]),
     )
 
     def act() -> HttpResponse:
         two_factor.turn_off(user.pk, actor=actor_of(request))
-        message = f"{user} signs in with the password alone."
+        message = gettext("%(user)s signs in with the password alone.") % {"user": user}
         return told(request, message, to=reverse("team:edit", args=[user.pk]))
 
     return confirmed(request, question, act)
@@ -159,5 +166,5 @@ def turn_two_factor_off(request: HttpRequest, person_id: int) -> HttpResponse:
 
 def _what_then(user: User) -> str:
     if project.current().two_factor_required:
-        return "They set up a new device when they sign in next: your team wants everyone to use two factors."
-    return "They can set up a new device in their account."
+        return gettext("They set up a new device when they sign in next: your team wants everyone to use two factors.")
+    return gettext("They can set up a new device in their account.")

@@ -6,13 +6,28 @@ import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from django.utils import timezone
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from core.ui import number_formats
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
-_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+_WORDS = (
+    gettext_lazy("No"),
+    gettext_lazy("One"),
+    gettext_lazy("Two"),
+    gettext_lazy("Three"),
+    gettext_lazy("Four"),
+    gettext_lazy("Five"),
+    gettext_lazy("Six"),
+    gettext_lazy("Seven"),
+    gettext_lazy("Eight"),
+    gettext_lazy("Nine"),
+    gettext_lazy("Ten"),
+    gettext_lazy("Eleven"),
+    gettext_lazy("Twelve"),
+)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -51,7 +66,7 @@ def percent(part: float, whole: float, *, digits: int = 0) -> str:
 
 def in_words(count: int) -> str:
     """3 -> "Three"; beyond twelve the figure."""
-    return _WORDS[count] if count < len(_WORDS) else number(count)
+    return str(_WORDS[count]) if count < len(_WORDS) else number(count)
 
 
 def plural(count: int, one: str, many: str = "") -> str:
@@ -59,20 +74,41 @@ def plural(count: int, one: str, many: str = "") -> str:
     return f"{number(count)}{NBSP}{one if count == 1 else many or one + 's'}"
 
 
+def counted(text: str, count: int, **others: object) -> str:
+    """An ngettext of "%(count)s run failed" with its number: "1 run failed", the number on one line with its noun."""
+    return text.replace("%(count)s ", f"%(count)s{NBSP}") % {"count": number(count), **others}
+
+
+def people(count: int) -> str:
+    """2 -> "2 people"."""
+    return counted(ngettext("%(count)s person", "%(count)s people", count), count)
+
+
+def month_day(day: date) -> str:
+    """ "8 Jan"."""
+    return dateformat.format(day, gettext("j M")).replace(" ", NBSP)
+
+
+def long_day(day: date) -> str:
+    """ "8 January"."""
+    return dateformat.format(day, gettext("j F"))
+
+
 def duration(seconds: float) -> str:
     """84 -> "1 min 24 s": at most two units, no-break spaces within each."""
     left = max(0, round(seconds))
     parts = []
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s")):
+    for size, unit in ((_DAY, gettext("d")), (_HOUR, gettext("h")), (_MINUTE, gettext("min")), (1, gettext("s"))):
         if left >= size:
             parts.append(f"{left // size}{NBSP}{unit}")
             left %= size
-    return " ".join(parts[:2]) or f"0{NBSP}s"
+    return " ".join(parts[:2]) or f"0{NBSP}{gettext('s')}"
 
 
 def pace(rate: float, many: str) -> str:
     """10.94, "rows" -> "10.9 rows a second"; from a hundred on without a fraction."""
-    return f"{number(round(rate, 1) if rate < 100 else round(rate))}{NBSP}{many} a second"
+    figure = number(round(rate, 1) if rate < 100 else round(rate))
+    return gettext("%(amount)s a second") % {"amount": f"{figure}{NBSP}{many}"}
 
 
 def relative(at: datetime, *, now: datetime | None = None) -> str:
@@ -82,38 +118,38 @@ def relative(at: datetime, *, now: datetime | None = None) -> str:
     local, today = timezone.localtime(at), timezone.localtime(now)
     days = (today.date() - local.date()).days
     if abs(seconds) < 1:
-        return "now"
+        return gettext("now")
     if abs(seconds) < 12 * _HOUR or days == 0:
         size = next((size for size in (_HOUR, _MINUTE) if abs(seconds) >= size), 1)
-        unit = {_HOUR: "h", _MINUTE: "min", 1: "s"}[size]
+        unit = {_HOUR: gettext("h"), _MINUTE: gettext("min"), 1: gettext("s")}[size]
         amount = f"{int(abs(seconds) // size)}{NBSP}{unit}"
-        return f"{amount} ago" if seconds > 0 else f"in {amount}"
+        text = gettext("%(amount)s ago") if seconds > 0 else gettext("in %(amount)s")
+        return text % {"amount": amount}
     if days in (1, -1):
-        return "yesterday" if days == 1 else f"tomorrow, {local:%H:%M}"
+        return gettext("yesterday") if days == 1 else gettext("tomorrow, %(time)s") % {"time": f"{local:%H:%M}"}
     return short_day(local, today=today)
 
 
 def short_day(local: datetime, *, today: datetime | None = None) -> str:
     """ "14 Nov", with the year when it is not this one."""
     today = today or timezone.localtime()
-    year = "" if local.year == today.year else f" {local.year}"
-    return f"{local.day}{NBSP}{local:%b}{year}"
+    return month_day(local) if local.year == today.year else f"{month_day(local)} {local.year}"
 
 
 def day_in_words(day: date) -> str:
     """ "Today", "Yesterday", "Wednesday, 2 January", with the year when it is not this one."""
     today = timezone.localdate()
     if day == today:
-        return "Today"
+        return gettext("Today")
     if day == today - timedelta(days=1):
-        return f"Yesterday, {day.day} {day:%B}"
-    return f"{day:%A}, {day.day} {day:%B}" if day.year == today.year else f"{day.day} {day:%B %Y}"
+        return gettext("Yesterday, %(day)s") % {"day": long_day(day)}
+    return dateformat.format(day, gettext("l, j F") if day.year == today.year else gettext("j F Y"))
 
 
 def full_time(at: datetime) -> str:
     """ "8 January 2019, 14:32:04 New York", in the viewer's time zone."""
     local = timezone.localtime(at)
-    return f"{local.day} {local:%B %Y, %H:%M:%S} {zone_name()}"
+    return f"{dateformat.format(local, gettext('j F Y'))}, {local:%H:%M:%S} {zone_name()}"
 
 
 def zone_name() -> str:
@@ -138,7 +174,7 @@ def value_text(value: Any, type_name: str, *, is_identity: bool = False) -> str:
     if isinstance(value, list):
         return ", ".join(value_text(item, type_name) for item in value)
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return gettext("Yes") if value else gettext("No")
     if type_name == "date" and isinstance(value, str):
         return _date_text(value)
     if type_name == "float" and isinstance(value, int | float):
@@ -157,9 +193,9 @@ def _date_text(value: str) -> str:
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     utc = at.astimezone(UTC)
     if (utc.hour, utc.minute, utc.second, utc.microsecond) == (0, 0, 0, 0):
-        return f"{utc.day}{NBSP}{utc:%b %Y}"
+        return f"{month_day(utc)} {utc.year}"
     local = timezone.localtime(at)
-    return f"{local.day}{NBSP}{local:%b %Y, %H:%M}"
+    return f"{month_day(local)} {local:%Y, %H:%M}"
 
 
 def time_left(done: int, total: int | None, seconds: float) -> float | None:

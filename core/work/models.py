@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 
 class WorkState(models.TextChoices):
     """Where a piece of work stands."""
 
-    PENDING = "pending", "Waiting"
-    RUNNING = "running", "Running"
-    COMPLETE = "complete", "Complete"
-    FAILED = "failed", "Failed"
-    STOPPED = "stopped", "Stopped"
+    PENDING = "pending", gettext_lazy("Waiting")
+    RUNNING = "running", gettext_lazy("Running")
+    COMPLETE = "complete", gettext_lazy("Complete")
+    FAILED = "failed", gettext_lazy("Failed")
+    STOPPED = "stopped", gettext_lazy("Stopped")
 
 
 UNFINISHED = (WorkState.PENDING, WorkState.RUNNING)

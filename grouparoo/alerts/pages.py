@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.accounts import mail
@@ -25,9 +26,9 @@ from grouparoo.alerts.watching import KIND, OPENED, RECOVERED, subject_of
 
 _SHOWN = 20
 _STATES = {
-    WorkState.COMPLETE: ("ok", "told"),
-    WorkState.FAILED: ("bad", "could not be told"),
-    WorkState.STOPPED: ("off", "was not told"),
+    WorkState.COMPLETE: ("ok", gettext_lazy("told")),
+    WorkState.FAILED: ("bad", gettext_lazy("could not be told")),
+    WorkState.STOPPED: ("off", gettext_lazy("was not told")),
 }
 
 
@@ -35,30 +36,30 @@ class AlertsForm(ProductForm):
     """Who is told."""
 
     emails = forms.CharField(
-        label="Email addresses",
+        label=gettext_lazy("Email addresses"),
         required=False,
         widget=forms.Textarea({"rows": 4, "spellcheck": "false"}),
-        help_text="One on each line. Left empty, nobody is told by email.",
+        help_text=gettext_lazy("One on each line. Left empty, nobody is told by email."),
     )
     webhook_url = forms.CharField(
-        label="Webhook",
+        label=gettext_lazy("Webhook"),
         required=False,
         max_length=2000,
         widget=forms.TextInput({"placeholder": "https://example.com/hooks/alerts", "autocomplete": "off"}),
-        help_text="An address that is called for each alert, such as one of your chat or on-call tool's.",
+        help_text=gettext_lazy("An address that is called for each alert, such as one of your chat or on-call tool's."),
     )
     secret = forms.CharField(
-        label="Signing secret of the webhook",
+        label=gettext_lazy("Signing secret of the webhook"),
         required=False,
         widget=forms.PasswordInput(render_value=False),
-        help_text="It begins with whsec_; make one with: echo whsec_$(openssl rand -base64 32)",
+        help_text=gettext_lazy("It begins with whsec_; make one with: echo whsec_$(openssl rand -base64 32)"),
     )
 
     def __init__(self, data: Any, *, current: Recipients) -> None:
         initial = {"emails": "\n".join(current.emails), "webhook_url": current.webhook_url}
         super().__init__(data, initial=initial)
         if current.secret:
-            self.fields["secret"].help_text = "One is kept and never shown; leave this empty to keep it."
+            self.fields["secret"].help_text = gettext("One is kept and never shown; leave this empty to keep it.")
 
     def changes(self) -> dict[str, Any]:
         """What was given, as `recipients.change` takes it."""
@@ -83,7 +84,7 @@ def edit_alerts(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with form.catching():
             recipients.change(form.changes(), base_url=request.build_absolute_uri("/"), actor=actor_of(request))
-            return told(request, "Who is told of problems is saved.", to=reverse("alerts:edit"))
+            return told(request, gettext("Who is told of problems is saved."), to=reverse("alerts:edit"))
     found = list(Incident.objects.order_by("-id")[:_SHOWN])
     context = {"form": form, "sends_email": mail.is_on(), "incidents": _with_told(found)}
     return render_form(request, "alerts/edit.html", context)
@@ -97,7 +98,7 @@ def test_alerts(request: HttpRequest) -> HttpResponse:
     for text, worked in said:
         (messages.success if worked else messages.error)(request, text)
     if not said:
-        messages.error(request, "There is nobody to tell yet: give an address, and save it first.")
+        messages.error(request, gettext("There is nobody to tell yet: give an address, and save it first."))
     return redirect("alerts:edit")
 
 
@@ -117,5 +118,10 @@ def _with_told(incidents: Sequence[Incident]) -> list[tuple[Incident, list[Told]
 
 
 def _show(work: Work, channel: dict[str, str]) -> Told:
-    look, word = ("info", "is being told") if work.state in UNFINISHED else _STATES[WorkState(work.state)]
-    return Told(channel.get(EMAIL) or "The webhook", look, word, work.error if work.state != WorkState.COMPLETE else "")
+    look, word = ("info", gettext("is being told")) if work.state in UNFINISHED else _STATES[WorkState(work.state)]
+    return Told(
+        channel.get(EMAIL) or gettext("The webhook"),
+        look,
+        str(word),
+        work.error if work.state != WorkState.COMPLETE else "",
+    )

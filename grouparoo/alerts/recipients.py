@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils.translation import gettext
 
 from core.accounts import audit, mail
 from core.accounts.actors import Actor
@@ -81,10 +82,12 @@ def _read_emails(given: Sequence[str]) -> list[str]:
         try:
             validate_email(email)
         except ValidationError:
-            message = f"“{email}” is not an email address."
+            message = gettext("“%(email)s” is not an email address.") % {"email": email}
             raise InvalidInput(message, {"emails": message}) from None
     if len(emails) > MOST_EMAILS:
-        message = f"At most {MOST_EMAILS} addresses: use a list of your mail server for more."
+        message = gettext("At most %(most_emails)s addresses: use a list of your mail server for more.") % {
+            "most_emails": MOST_EMAILS
+        }
         raise InvalidInput(message, {"emails": message})
     return emails
 
@@ -93,7 +96,7 @@ def _check_webhook(url: str, secret: str) -> None:
     if not url:
         return
     if not secret:
-        message = "Give the signing secret, or the receiver cannot tell our messages from anyone's."
+        message = gettext("Give the signing secret, or the receiver cannot tell our messages from anyone's.")
         raise InvalidInput(message, {"secret": message})
     try:
         receiver = read_receiver({"url": url, "secret": secret})
@@ -101,8 +104,8 @@ def _check_webhook(url: str, secret: str) -> None:
         field = "secret" if "secret" in error.reason else "webhook_url"
         raise InvalidInput(error.reason, {field: error.reason}) from None
     if not settings.GROUPAROO_ALLOW_PRIVATE_HOSTS and is_private(receiver.host):
-        message = (
-            f"“{receiver.host}” is inside a private network. Whoever runs this installation can allow that by setting"
-            " GROUPAROO_ALLOW_PRIVATE_HOSTS."
-        )
+        message = gettext(
+            "“%(host)s” is inside a private network. Whoever runs this installation can allow that "
+            "by setting GROUPAROO_ALLOW_PRIVATE_HOSTS."
+        ) % {"host": receiver.host}
         raise InvalidInput(message, {"webhook_url": message})

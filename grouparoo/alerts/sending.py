@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import mail
 from core.lib.json import dumps
@@ -89,15 +90,15 @@ def tell(who: Recipients, channel: dict[str, str], incident: Incident, phase: st
 
 def _send_email(who: Recipients, address: str, incident: Incident, phase: str) -> str:
     if not mail.is_on():
-        raise NotTold("This installation sends no email any more: EMAIL_URL is not set.", is_final=True)
-    subject = incident.title if phase == OPENED else f"Over: {incident.title}"
+        raise NotTold(gettext("This installation sends no email any more: EMAIL_URL is not set."), is_final=True)
+    subject = incident.title if phase == OPENED else gettext("Over: %(title)s") % {"title": incident.title}
     link = f"{who.base_url}{incident.url}"
     context = {"incident": incident, "is_over": phase == RECOVERED, "link": link}
     try:
         mail.send(address, subject=subject, template="alerts/email.txt", context=context)
     except mail.NotSent as error:
         raise NotTold(error.message) from error
-    return f"An email went to {address}."
+    return gettext("An email went to %(address)s.") % {"address": address}
 
 
 def _call_webhook(who: Recipients, incident: Incident, phase: str) -> str:
@@ -117,7 +118,7 @@ def _call_webhook(who: Recipients, incident: Incident, phase: str) -> str:
     outcome = read_reply(reply, host=receiver.host, what="the alert")
     if outcome.kind is not OutcomeKind.ACCEPTED:
         raise NotTold(outcome.reason, is_final=outcome.kind is not OutcomeKind.RETRY)
-    return f"{receiver.host} answered {name(reply)}."
+    return gettext("%(host)s answered %(name)s.") % {"host": receiver.host, "name": name(reply)}
 
 
 def describe(who: Recipients, incident: Incident, phase: str) -> dict[str, Any]:
@@ -142,7 +143,14 @@ def describe(who: Recipients, incident: Incident, phase: str) -> dict[str, Any]:
 def send_test(who: Recipients) -> list[tuple[str, bool]]:
     """Tell everyone of an incident that is none, now: what each answered, and whether it worked."""
     now = timezone.now()
-    test = Incident(pk=0, kind="test", subject="test", title="A test alert", text="Nothing is wrong.", opened_at=now)
+    test = Incident(
+        pk=0,
+        kind="test",
+        subject="test",
+        title=gettext("A test alert"),
+        text=gettext("Nothing is wrong."),
+        opened_at=now,
+    )
     test.url = "/"
     told: list[tuple[str, bool]] = []
     for channel in who.channels:

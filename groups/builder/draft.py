@@ -9,19 +9,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy
+
 from groups.operators import Argument, Operator, for_field, for_property
 from groups.reading import COUNTS, MAX_CONDITIONS, MAX_DEPTH, PAYLOAD_TYPES
 from profiles.types import Rejected, parse_float, parse_integer
 
 RULE, BLOCK, WHERE = "rule", "block", "where"
 EVENT_WORDS = {
-    "did": "happened",
-    "did_not": "did not happen",
-    "at_least": "at least",
-    "at_most": "at most",
-    "exactly": "exactly",
+    "did": gettext_lazy("happened"),
+    "did_not": gettext_lazy("did not happen"),
+    "at_least": gettext_lazy("at least"),
+    "at_most": gettext_lazy("at most"),
+    "exactly": gettext_lazy("exactly"),
 }
-GROUP_WORDS = {"in": "is in", "not_in": "is not in"}
+GROUP_WORDS = {"in": gettext_lazy("is in"), "not_in": gettext_lazy("is not in")}
 _NUMBERS = ("integer", "float")
 
 Place = tuple[str, ...]  # ("0", "1"), ("0", "1", "where", "0")
@@ -59,9 +61,10 @@ class Row:
         """What a screen reader calls it: rule 1.2; condition 1 of rule 1.2."""
         if WHERE in self.place:
             at = self.place.index(WHERE)
-            name = f"condition {int(self.place[at + 1]) + 1}"
-            return f"{name} of {_numbered(self.place[:at])}" if at else name
-        return _numbered(self.place)
+            name = gettext("condition %(number)s") % {"number": int(self.place[at + 1]) + 1}
+            rule = gettext("rule %(number)s") % {"number": _number(self.place[:at])}
+            return gettext("%(condition)s of %(rule)s") % {"condition": name, "rule": rule} if at else name
+        return gettext("rule %(number)s") % {"number": _number(self.place)}
 
     @property
     def subject(self) -> str:
@@ -74,8 +77,9 @@ class Row:
     def operators(self) -> list[tuple[str, str]]:
         """The (key, label) pairs to choose from."""
         if self.kind in ("group", "event"):
-            return list((GROUP_WORDS if self.kind == "group" else EVENT_WORDS).items())
-        return [(each.key, each.label) for each in self._suiting()]
+            words = GROUP_WORDS if self.kind == "group" else EVENT_WORDS
+            return [(key, str(word)) for key, word in words.items()]
+        return [(each.key, gettext(each.label)) for each in self._suiting()]
 
     @property
     def chosen(self) -> Operator | None:
@@ -157,7 +161,7 @@ class Block:
     @property
     def name(self) -> str:
         """What a screen reader calls it."""
-        return f"block {_numbered(self.place).removeprefix('rule ')}" if self.place else "the group"
+        return gettext("block %(number)s") % {"number": _number(self.place)} if self.place else gettext("the group")
 
     @property
     def listed(self) -> str:
@@ -236,8 +240,8 @@ class Draft:
         return [_write_row(row) for row in self.where]
 
 
-def _numbered(place: Place) -> str:
-    return f"rule {'.'.join(str(int(each) + 1) for each in place)}"
+def _number(place: Place) -> str:
+    return ".".join(str(int(each) + 1) for each in place)
 
 
 # ---------------------------------------------------------------- what is wrong

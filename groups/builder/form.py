@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.translation import gettext
+
 from groups.builder.draft import BLOCK, WHERE, Block, Draft, Place, Row
 from groups.moving_time import UNITS
 from groups.operators import Argument
@@ -187,9 +189,13 @@ def _text(value: Any) -> str:
 def subjects(rules: Iterable[Rule], *, with_events: bool = True) -> list[tuple[str, list[tuple[str, str]]]]:
     """What a rule can ask about: (heading, [(value of the first field, label)])."""
     about = sorted(((rule.key, rule.label or rule.key) for rule in rules), key=lambda pair: pair[1].lower())
-    fields = [(f"profile:{key}", label) for key, (label, _) in FIELDS.items()]
-    others = [("group:", "Another group"), ("event:", "Something they did")] if with_events else [("group:", "A group")]
-    return [("What is known of them", about), ("Their profile", fields), ("More", others)]
+    fields = [(f"profile:{key}", gettext(label)) for key, (label, _) in FIELDS.items()]
+    others = (
+        [("group:", gettext("Another group")), ("event:", gettext("Something they did"))]
+        if with_events
+        else [("group:", gettext("A group"))]
+    )
+    return [(gettext("What is known of them"), about), (gettext("Their profile"), fields), (gettext("More"), others)]
 
 
 def units() -> Sequence[str]:

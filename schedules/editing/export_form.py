@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.forms import BoundField
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.ui.forms import dress, mark_needed
@@ -22,9 +23,9 @@ from schedules.schedules_store import ScheduleData
 
 EVERYONE, GROUPS = "everyone", "groups"
 _MODES = {
-    Mode.SYNC: "Create, update and remove",
-    Mode.ADDITIVE: "Create and update, never remove",
-    Mode.ENRICH: "Only update who is there already",
+    Mode.SYNC: gettext_lazy("Create, update and remove"),
+    Mode.ADDITIVE: gettext_lazy("Create and update, never remove"),
+    Mode.ENRICH: gettext_lazy("Only update who is there already"),
 }
 
 
@@ -56,31 +57,37 @@ class ExportForm(RhythmFields):
     """
 
     name = forms.CharField(
-        label="Name", max_length=200, required=False, help_text="Left empty: the App and the groups."
+        label=gettext_lazy("Name"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Left empty: the App and the groups."),
     )
     whom = forms.ChoiceField(
-        label="Who is sent",
-        choices=[(GROUPS, "The members of some groups"), (EVERYONE, "Everyone")],
+        label=gettext_lazy("Who is sent"),
+        choices=[(GROUPS, gettext_lazy("The members of some groups")), (EVERYONE, gettext_lazy("Everyone"))],
         widget=forms.RadioSelect,
         initial=GROUPS,
     )
     key_field = forms.ChoiceField(
-        label="Known by",
+        label=gettext_lazy("Known by"),
         required=False,
-        help_text="The field by which the App knows a person. Its property has to be a unique one.",
+        help_text=gettext_lazy("The field by which the App knows a person. Its property has to be a unique one."),
     )
-    mode = forms.ChoiceField(label="What it may do there", widget=forms.RadioSelect, initial=Mode.SYNC)
+    mode = forms.ChoiceField(label=gettext_lazy("What it may do there"), widget=forms.RadioSelect, initial=Mode.SYNC)
     guard = forms.FloatField(
-        label="Ask me before a run removes or changes more than … % of who is there",
+        label=gettext_lazy("Ask me before a run removes or changes more than … % of who is there"),
         required=False,
         min_value=0,
         max_value=100,
-        help_text="Left empty: as the settings say. 100 never asks.",
+        help_text=gettext_lazy("Left empty: as the settings say. 100 never asks."),
     )
     after_changes = forms.BooleanField(
-        label="Also right after a change", required=False, initial=True, help_text="Within seconds, only who changed."
+        label=gettext_lazy("Also right after a change"),
+        required=False,
+        initial=True,
+        help_text=gettext_lazy("Within seconds, only who changed."),
     )
-    enabled = forms.BooleanField(label="Switched on", required=False, initial=True)
+    enabled = forms.BooleanField(label=gettext_lazy("Switched on"), required=False, initial=True)
 
     def __init__(
         self,
@@ -98,17 +105,22 @@ class ExportForm(RhythmFields):
             mark_needed(self.fields[name])
         for option in target.options:
             self.fields[f"option-{option.key}"] = _option_field(option, target)
-        set_choices(self, "mode", [(mode.value, label) for mode, label in _MODES.items() if mode.value in target.modes])
+        set_choices(
+            self, "mode", [(mode.value, str(label)) for mode, label in _MODES.items() if mode.value in target.modes]
+        )
         for group in groups:
             self.fields[f"group-{group.pk}"] = forms.BooleanField(label=group.name, required=False)
             self.fields[f"group-name-{group.pk}"] = forms.CharField(
-                label=f"Name of {group.name} there", required=False, max_length=200, initial=group.name
+                label=gettext("Name of %(group)s there") % {"group": group.name},
+                required=False,
+                max_length=200,
+                initial=group.name,
             )
         if self.knows_fields:
             self._add_known_fields()
         else:
-            unique = [(rule.key, f"The field of {rule}") for rule in rules if rule.is_unique]
-            set_choices(self, "key_field", [("", "Choose…"), *unique])
+            unique = [(rule.key, gettext("The field of %(rule)s") % {"rule": rule}) for rule in rules if rule.is_unique]
+            set_choices(self, "key_field", [("", gettext("Choose…")), *unique])
         if self.takes_free_fields:
             self._add_free_fields()
         for each in self.fields.values():
@@ -166,9 +178,9 @@ class ExportForm(RhythmFields):
         cleaned = super().clean() or self.cleaned_data
         self.check_rhythm()
         if cleaned.get("whom") == GROUPS and not self._chosen_groups():
-            self.add_error("whom", "Choose at least one group, or everyone.")
+            self.add_error("whom", gettext("Choose at least one group, or everyone."))
         if not cleaned.get("key_field") and "key_field" not in self.errors:
-            self.add_error("key_field", "Choose the field by which the App knows a person.")
+            self.add_error("key_field", gettext("Choose the field by which the App knows a person."))
         self._check_known_fields()
         return cleaned
 
@@ -228,25 +240,30 @@ class ExportForm(RhythmFields):
         return {group.pk: (given.get(f"group-name-{group.pk}") or group.name).strip() for group in chosen}
 
     def _add_known_fields(self) -> None:
-        properties = [("", "Not sent"), *((rule.key, f"{rule} ({_type_of(rule)})") for rule in self.rules)]
+        properties = [("", gettext("Not sent")), *((rule.key, f"{rule} ({_type_of(rule)})") for rule in self.rules)]
         for index, field in enumerate(self.target.fields):
             self.fields[f"from-{index}"] = forms.ChoiceField(
-                label=f"Property for {field.key}", choices=properties, required=False
+                label=gettext("Property for %(field)s") % {"field": field.key}, choices=properties, required=False
             )
-        set_choices(self, "key_field", [("", "Choose…"), *((field.key, field.key) for field in self.target.fields)])
+        set_choices(
+            self, "key_field", [("", gettext("Choose…")), *((field.key, field.key) for field in self.target.fields)]
+        )
 
     def _add_free_fields(self) -> None:
         for rule in self.rules:
             self.fields[f"to-{rule.key}"] = forms.CharField(
-                label=f"Field for {rule}",
+                label=gettext("Field for %(rule)s") % {"rule": rule},
                 required=False,
                 max_length=200,
-                widget=forms.TextInput(attrs={"placeholder": "Not sent", "autocomplete": "off", "spellcheck": "false"}),
+                widget=forms.TextInput(
+                    attrs={"placeholder": gettext("Not sent"), "autocomplete": "off", "spellcheck": "false"}
+                ),
             )
 
 
 def _type_of(rule: ProfilePropertyRule) -> str:
-    return f"{rule.type_in_words.lower()}{', identifies' * rule.is_unique}"
+    text = rule.type_in_words.lower()
+    return gettext("%(type)s, identifies") % {"type": text} if rule.is_unique else text
 
 
 def read_known(given: Mapping[str, Any]) -> list[str]:
@@ -309,7 +326,7 @@ def _option_field(option: Option, target: Writable) -> forms.Field:
             widget=forms.CheckboxInput(attrs=LOADS),
         )
     if choices:
-        given = [("", "Choose…"), *choices]
+        given = [("", gettext("Choose…")), *choices]
         return forms.ChoiceField(
             label=option.label,
             help_text=option.help,

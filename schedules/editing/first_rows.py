@@ -50,7 +50,7 @@ class ShownRows:
 def show(first: FirstRows) -> ShownRows:
     """Rows as texts."""
     keys = list(first.mapping.values())
-    fates = [Counted(Fate(value).label, count) for value, count in first.counts.items()]
+    fates = [Counted(str(Fate(value).label), count) for value, count in first.counts.items()]
     return ShownRows(keys, fates, [_show_row(row, keys) for row in first.rows], first.notes, first.has_more)
 
 

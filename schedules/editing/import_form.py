@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.forms import BoundField
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.lib.names import fold_name
@@ -19,9 +20,9 @@ from schedules.editing.rhythms import LOADS, RhythmFields, initial_rhythm, set_c
 from schedules.models import Direction
 from schedules.schedules_store import ScheduleData
 
-WAYS = {"table": "A table", "query": "A query", "path": "A file"}
-NOTHING = ("", "Not taken")
-_EVERY = {"*": "Every file of the folder, also those to come"}
+WAYS = {"table": gettext_lazy("A table"), "query": gettext_lazy("A query"), "path": gettext_lazy("A file")}
+NOTHING = ("", gettext_lazy("Not taken"))
+_EVERY = {"*": gettext_lazy("Every file of the folder, also those to come")}
 _SHAPED = frozenset({"table", "query", "path", "id_column", "changed_column", "may_create", "look_for_deleted"})
 
 
@@ -39,41 +40,56 @@ class MappedColumn:
 class ImportForm(RhythmFields):
     """Everything a person decides of an import. The columns are those that were loaded, or that the form came with."""
 
-    name = forms.CharField(label="Name", max_length=200, required=False, help_text="Left empty: the App and the table.")
-    way = forms.ChoiceField(label="What to read", widget=forms.RadioSelect, required=False)
-    table = forms.ChoiceField(label="Table", required=False, widget=forms.Select(attrs=LOADS))
+    name = forms.CharField(
+        label=gettext_lazy("Name"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Left empty: the App and the table."),
+    )
+    way = forms.ChoiceField(label=gettext_lazy("What to read"), widget=forms.RadioSelect, required=False)
+    table = forms.ChoiceField(label=gettext_lazy("Table"), required=False, widget=forms.Select(attrs=LOADS))
     query = forms.CharField(
-        label="Query",
+        label=gettext_lazy("Query"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "is-code"}),
-        help_text="One SELECT. {{high_water_mark}} stands for the changed-at value of the last row taken.",
+        help_text=gettext_lazy(
+            "One SELECT. {{high_water_mark}} stands for the changed-at value of the last row taken."
+        ),
     )
     path = forms.ChoiceField(
-        label="File",
+        label=gettext_lazy("File"),
         required=False,
         widget=forms.Select(attrs=LOADS),
-        help_text="A run reads what is new or changed since the last one. Put files there whole: write them elsewhere,"
-        " then move them.",
+        help_text=gettext_lazy(
+            "A run reads what is new or changed since the last one. Put files there whole: write them elsewhere,"
+            " then move them."
+        ),
     )
-    id_column = forms.ChoiceField(label="Id column", required=False, help_text="It tells the rows apart.")
+    id_column = forms.ChoiceField(
+        label=gettext_lazy("Id column"), required=False, help_text=gettext_lazy("It tells the rows apart.")
+    )
     changed_column = forms.ChoiceField(
-        label="Changed-at column",
+        label=gettext_lazy("Changed-at column"),
         required=False,
-        help_text="With it a run reads only what is new or changed since the last one; without, all rows each time.",
+        help_text=gettext_lazy(
+            "With it a run reads only what is new or changed since the last one; without, all rows each time."
+        ),
     )
     may_create = forms.BooleanField(
-        label="Make profiles for people who are new",
+        label=gettext_lazy("Make profiles for people who are new"),
         required=False,
         initial=True,
-        help_text="Otherwise rows about people nobody knows yet are kept as events and change nothing.",
+        help_text=gettext_lazy("Otherwise rows about people nobody knows yet are kept as events and change nothing."),
     )
     look_for_deleted = forms.BooleanField(
-        label="Also look for deleted rows",
+        label=gettext_lazy("Also look for deleted rows"),
         required=False,
-        help_text="After each run the people known by the id column are looked for in the table. Whoever has no row"
-        " there any more is asked for again, so that what came from it becomes empty.",
+        help_text=gettext_lazy(
+            "After each run the people known by the id column are looked for in the table. Whoever has no row"
+            " there any more is asked for again, so that what came from it becomes empty."
+        ),
     )
-    enabled = forms.BooleanField(label="Switched on", required=False, initial=True)
+    enabled = forms.BooleanField(label=gettext_lazy("Switched on"), required=False, initial=True)
 
     def __init__(
         self,
@@ -90,17 +106,19 @@ class ImportForm(RhythmFields):
         for name in ("way", "table", "query", "path", "id_column", "every_minutes", "cron"):
             mark_needed(self.fields[name])
         ways = source.ways or ("table",)
-        set_choices(self, "way", [(way, WAYS[way]) for way in ways])
+        set_choices(self, "way", [(way, str(WAYS[way])) for way in ways])
         self.fields["way"].initial = ways[0]
         for way in ("table", "path"):
-            titled = [(name, _EVERY.get(name) or source.titles.get(name, name)) for name in self._names(way)]
-            set_choices(self, way, [("", "Choose…"), *titled])
+            titled = [(name, str(_EVERY.get(name) or source.titles.get(name, name))) for name in self._names(way)]
+            set_choices(self, way, [("", gettext("Choose…")), *titled])
         named = [(column, column) for column in self.columns]
-        set_choices(self, "id_column", [("", "Choose…"), *named])
-        set_choices(self, "changed_column", [("", "None: read all rows each time"), *named])
+        set_choices(self, "id_column", [("", gettext("Choose…")), *named])
+        set_choices(self, "changed_column", [("", gettext("None: read all rows each time")), *named])
         properties = [NOTHING, *((rule.key, _describe(rule)) for rule in rules)]
         for index, column in enumerate(self.columns):
-            feeds = forms.ChoiceField(label=f"Property fed by {column}", choices=properties, required=False)
+            feeds = forms.ChoiceField(
+                label=gettext("Property fed by %(column)s") % {"column": column}, choices=properties, required=False
+            )
             dress(feeds)
             self.fields[f"feeds-{index}"] = feeds
 
@@ -128,10 +146,15 @@ class ImportForm(RhythmFields):
         way = cleaned.get("way") or ""
         if way in WAYS and not cleaned.get(way) and way not in self.errors:
             self.add_error(
-                way, {"table": "Choose the table.", "query": "Write the query.", "path": "Choose the file."}[way]
+                way,
+                {
+                    "table": gettext("Choose the table."),
+                    "query": gettext("Write the query."),
+                    "path": gettext("Choose the file."),
+                }[way],
             )
         elif way != "path" and self.columns and not cleaned.get("id_column"):
-            self.add_error("id_column", "Choose the column that tells the rows apart.")
+            self.add_error("id_column", gettext("Choose the column that tells the rows apart."))
         return cleaned
 
     def read_data(self, options: Mapping[str, Any]) -> ScheduleData:
@@ -216,4 +239,5 @@ def guess(source: Readable, *, table: str, rules: Sequence[ProfilePropertyRule])
 
 
 def _describe(rule: ProfilePropertyRule) -> str:
-    return f"{rule} ({rule.get_type_display().lower()}{', identifies' if rule.is_unique else ''})"
+    text = gettext("%(rule)s (%(type)s, identifies)") if rule.is_unique else "%(rule)s (%(type)s)"
+    return text % {"rule": rule, "type": rule.get_type_display().lower()}

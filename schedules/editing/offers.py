@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from django.utils.translation import gettext
+
 from apps_connectors.connections import connect
 from apps_connectors.models import App
 from core.lib.names import fold_name
@@ -132,7 +134,7 @@ def read_target(app: App, options: Mapping[str, Any]) -> Writable:
     """What an export to an App is asked for, and the fields it knows at the target in `options`."""
     kind = plugin_of(app)
     if kind is None or not issubclass(kind, ExportsProfiles):
-        return Writable(problem="Nothing can be exported to this App.")
+        return Writable(problem=gettext("Nothing can be exported to this App."))
     wanted, modes = kind.target_options, frozenset(mode.value for mode in kind.sync_modes)
     names: list[str] = []
     choices: dict[str, Sequence[tuple[str, str]]] = {}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from groups import pages as group_pages
 from plugins.contracts import Field
 from profiles import queries
@@ -44,19 +46,25 @@ def preview(
     if wanted:
         people = queries.search(wanted, rules)[:1]
         if not people:
-            return Preview(reason=f"Nobody has a unique value that is “{wanted}” or begins with it.")
+            return Preview(
+                reason=gettext("Nobody has a unique value that is “%(wanted)s” or begins with it.") % {"wanted": wanted}
+            )
     else:
         people = _likely(groups, everyone=everyone)
     key = fields.get(key_field, "")
     best = next((each for each in people if each.properties.get(key) not in (None, "")), people[0] if people else None)
     if best is None:
-        return Preview(reason="There is nobody yet whom it would send.")
+        return Preview(reason=gettext("There is nobody yet whom it would send."))
     person = queries.name_people([best], rules)[0]
     names = _names_of(best, groups)
     if best.properties.get(key) in (None, ""):
-        return Preview(person, reason=f"They have no value for the key field “{key_field}”, so they are not sent.")
+        return Preview(
+            person,
+            reason=gettext("They have no value for the key field “%(key_field)s”, so they are not sent.")
+            % {"key_field": key_field},
+        )
     if not everyone and not names:
-        return Preview(person, reason="They are in none of the groups, so they are not sent.")
+        return Preview(person, reason=gettext("They are in none of the groups, so they are not sent."))
     return Preview(person, _payload_of(best, fields, rules, known), names)
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.urls import reverse_lazy
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_lazy
 
 from core.accounts import project
 from core.lib.errors import InvalidInput
@@ -34,19 +35,29 @@ class RhythmFields(ProductForm):
     """The part of both editors that says how often. The numbers are checked where they are stored."""
 
     rhythm = forms.ChoiceField(
-        label="How often",
-        choices=[(EVERY, "Every so many minutes"), (CRON, "At set times"), (HAND, "When someone starts it")],
+        label=gettext_lazy("How often"),
+        choices=[
+            (EVERY, gettext_lazy("Every so many minutes")),
+            (CRON, gettext_lazy("At set times")),
+            (HAND, gettext_lazy("When someone starts it")),
+        ],
         widget=forms.RadioSelect,
         initial=EVERY,
     )
     every_minutes = forms.IntegerField(
-        label="Minutes between two runs", required=False, initial=10, min_value=1, help_text="60 is hourly, 1440 daily."
+        label=gettext_lazy("Minutes between two runs"),
+        required=False,
+        initial=10,
+        min_value=1,
+        help_text=gettext_lazy("60 is hourly, 1440 daily."),
     )
     cron = forms.CharField(
-        label="Cron line",
+        label=gettext_lazy("Cron line"),
         required=False,
         max_length=100,
-        help_text="Minute, hour, day of month, month, day of week: “30 6 * * 1-5” is half past six on weekdays.",
+        help_text=gettext_lazy(
+            "Minute, hour, day of month, month, day of week: “30 6 * * 1-5” is half past six on weekdays."
+        ),
         widget=forms.TextInput(
             attrs={
                 "placeholder": "30 6 * * 1-5",
@@ -73,9 +84,9 @@ class RhythmFields(ProductForm):
         if chosen != EVERY:
             self.errors.pop("every_minutes", None)
         if chosen == EVERY and not self.cleaned_data.get("every_minutes") and "every_minutes" not in self.errors:
-            self.add_error("every_minutes", "Give the number of minutes, or choose another way.")
+            self.add_error("every_minutes", gettext("Give the number of minutes, or choose another way."))
         if chosen == CRON and not self.cleaned_data.get("cron"):
-            self.add_error("cron", "Write the cron line, or choose another way.")
+            self.add_error("cron", gettext("Write the cron line, or choose another way."))
 
 
 @dataclass(frozen=True, slots=True)

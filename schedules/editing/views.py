@@ -14,6 +14,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps_connectors.models import App
@@ -159,7 +160,7 @@ def _edit_export(request: HttpRequest, app: App, schedule: Schedule | None) -> H
         if "load" in request.POST or is_other:
             form = _reloaded_export(request, app, target)
             if "load" not in request.POST:
-                notice = "The fields at this place are others than before: look at the mapping, then save."
+                notice = gettext("The fields at this place are others than before: look at the mapping, then save.")
         else:
             form = _export_form(request.POST, app, target)
             if form.is_valid():
@@ -255,10 +256,18 @@ def _save(request: HttpRequest, schedule: Schedule | None, data: ScheduleData) -
     actor = actor_of(request)
     if schedule is None:
         made = schedules_store.create_schedule(data, actor=actor)
-        when = "Its first run starts within seconds." if made.enabled and made.every_minutes else ""
-        return told(request, f"“{made}” was made. {when}".strip(), to=reverse("schedules:show", args=[made.pk]))
+        when = gettext("Its first run starts within seconds.") if made.enabled and made.every_minutes else ""
+        return told(
+            request,
+            (gettext("“%(made)s” was made. %(when)s") % {"made": made, "when": when}).strip(),
+            to=reverse("schedules:show", args=[made.pk]),
+        )
     schedules_store.update_schedule(schedule.pk, data, actor=actor)
-    return told(request, f"“{data.name}” was saved.", to=reverse("schedules:show", args=[schedule.pk]))
+    return told(
+        request,
+        gettext("“%(data)s” was saved.") % {"data": data.name},
+        to=reverse("schedules:show", args=[schedule.pk]),
+    )
 
 
 def _save_and_look(request: HttpRequest, schedule: Schedule | None, data: ScheduleData) -> HttpResponse:
@@ -272,7 +281,11 @@ def _save_and_look(request: HttpRequest, schedule: Schedule | None, data: Schedu
     with telling(request):
         run = plans.start(schedule.pk, actor=actor, switches_on=True)
         to = reverse("runs:show", args=[run.pk])
-        messages.success(request, f"“{schedule}” was saved, switched off. Look at what it would send, then decide.")
+        messages.success(
+            request,
+            gettext("“%(schedule)s” was saved, switched off. Look at what it would send, then decide.")
+            % {"schedule": schedule},
+        )
     return redirect(to)
 
 

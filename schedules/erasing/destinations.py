@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import project
 from core.accounts.actors import SYSTEM, Actor
@@ -64,9 +65,9 @@ def settle_by_hand(erasure_id: int, destination_id: int, *, reason: str, actor: 
     """A person says that it is removed. Raises NotFound, or Refused when it has answered already."""
     found = ErasureDestination.objects.select_for_update().filter(pk=destination_id, erasure=erasure_id).first()
     if found is None:
-        raise NotFound("This erasure has no such destination.")
+        raise NotFound(gettext("This erasure has no such destination."))
     if found.state in SETTLED:
-        raise Refused(f"{found} has answered already.")
+        raise Refused(gettext("%(found)s has answered already.") % {"found": found})
     _update(found, Removal.BY_HAND, reason=reason, settled_by=actor.cause, answered_at=timezone.now())
 
 

@@ -10,13 +10,17 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.accounts import audit
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
 from core.lib.json import dumps
 from core.lib.mentions import Mentions
+from core.ui import notices
+from core.ui.notices import News
 from core.work import leases
 from core.work.wake import wake
 from profiles import ruleset, suppression
@@ -39,7 +43,7 @@ def erase(guid: UUID, *, actor: Actor) -> Erasure:
         suppression.keep_batches_away()
         profile_ids = _find_profiles(guid)
         if suppression.being_erased(profile_ids):
-            raise Refused("This person is being erased already.")
+            raise Refused(gettext("This person is being erased already."))
         erasure = _create(actor)
         suppressed = suppression.suppress(profile_ids, erasure_id=erasure.pk)
         destinations.list_holders(erasure.pk, profile_ids)
@@ -58,7 +62,7 @@ def find(erasure_id: int) -> Erasure:
     """One erasure; raises NotFound."""
     erasure = Erasure.objects.select_related("work").filter(pk=erasure_id).first()
     if erasure is None:
-        raise NotFound(f"There is no erasure {erasure_id}.")
+        raise NotFound(gettext("There is no erasure %(erasure_id)s.") % {"erasure_id": erasure_id})
     return erasure
 
 
@@ -66,12 +70,14 @@ def mark_by_hand(erasure_id: int, destination_id: int, *, reason: str, actor: Ac
     """A person has removed someone at a destination themselves. Raises NotFound, InvalidInput or Refused."""
     erasure, reason = find(erasure_id), reason.strip()
     if erasure.finished_at is not None:
-        raise Refused("This erasure is finished: its proof is not changed any more.")
+        raise Refused(gettext("This erasure is finished: its proof is not changed any more."))
     if not reason or len(reason) > destinations.LONGEST_REASON:
-        message = f"Say in 1 to {destinations.LONGEST_REASON} characters how it was removed."
+        message = gettext("Say in 1 to %(longest_reason)s characters how it was removed.") % {
+            "longest_reason": destinations.LONGEST_REASON
+        }
         raise InvalidInput(message, {"reason": message})
     if mentions_of(erasure_id).are_in(reason):
-        message = "This stays in the proof, so it may not name the person. Leave their address and ids out."
+        message = gettext("This stays in the proof, so it may not name the person. Leave their address and ids out.")
         raise InvalidInput(message, {"reason": message})
     with transaction.atomic():
         destinations.settle_by_hand(erasure_id, destination_id, reason=reason, actor=actor)
@@ -118,10 +124,15 @@ def add_counts(erasure_id: int, counts: Mapping[str, int]) -> None:
 
 
 def finish(erasure_id: int) -> None:
-    """It is done; what is left is the proof. In the caller's transaction."""
+    """It is done; what is left is the proof, and whoever asked hears of it. In the caller's transaction."""
     suppression.finish(erasure_id)
     destinations.empty_problems(erasure_id)
-    Erasure.objects.filter(pk=erasure_id).update(finished_at=timezone.now())
+    erasure = Erasure.objects.get(pk=erasure_id)
+    erasure.finished_at = timezone.now()
+    erasure.save(update_fields=["finished_at"])
+    page = reverse("erasures:show", args=[erasure_id])
+    news = News("ok", f"Erasure {erasure_id} is complete", page, "Nothing is held of this person any more.")
+    notices.tell(erasure.asked_by, f"erasure:{erasure_id}", news)
 
 
 def _create(actor: Actor) -> Erasure:
@@ -137,7 +148,10 @@ def _find_profiles(guid: UUID) -> list[UUID]:
     """The profile of a person and those that became part of it; raises NotFound, Refused."""
     profile = Profile.objects.filter(pk=guid).first()
     if profile is None:
-        raise NotFound(f"There is no profile {guid}.")
+        raise NotFound(gettext("There is no profile %(guid)s.") % {"guid": guid})
     if profile.merged_into is not None:
-        raise Refused(f"This profile is part of {profile.merged_into}: erase that person.")
+        raise Refused(
+            gettext("This profile is part of %(merged_into)s: erase that person.")
+            % {"merged_into": profile.merged_into}
+        )
     return sorted(all_ids(guid).values_list("pk", flat=True))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from core.work.models import Work
 
@@ -33,13 +34,13 @@ class Erasure(models.Model):
 class Removal(models.TextChoices):
     """Where the removal at one destination stands."""
 
-    OWED = "owed", "Owed"
-    ASKED = "asked", "Being removed"
-    WAITING = "waiting", "Waits"
-    RETRYING = "retrying", "To be tried again"
-    CANNOT = "cannot", "Needs you"
-    REMOVED = "removed", "Removed"
-    BY_HAND = "by_hand", "Done by hand"
+    OWED = "owed", gettext_lazy("Owed")
+    ASKED = "asked", gettext_lazy("Being removed")
+    WAITING = "waiting", gettext_lazy("Waits")
+    RETRYING = "retrying", gettext_lazy("To be tried again")
+    CANNOT = "cannot", gettext_lazy("Needs you")
+    REMOVED = "removed", gettext_lazy("Removed")
+    BY_HAND = "by_hand", gettext_lazy("Done by hand")
 
 
 SETTLED = (Removal.REMOVED, Removal.BY_HAND)

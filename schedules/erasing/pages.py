@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
+from django.utils.translation import gettext
 
 from core.ui import causes
 from core.ui.causes import Cause
@@ -93,7 +94,10 @@ def _steps(erasure: Erasure) -> list[ShownStep]:
     shown, is_next = [], True
     for key, label in STEPS.items():
         ended = erasure.steps.get(key)
-        look, word = ("ok", "Done") if ended else ("info", "Being done") if is_next else ("off", "Comes later")
-        shown.append(ShownStep(key, label, datetime.fromisoformat(ended) if ended else None, look, word))
+        if ended:
+            look, word = "ok", gettext("Done")
+        else:
+            look, word = ("info", gettext("Being done")) if is_next else ("off", gettext("Comes later"))
+        shown.append(ShownStep(key, str(label), datetime.fromisoformat(ended) if ended else None, look, word))
         is_next = is_next and bool(ended)
     return shown

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
+from django.utils.translation import gettext
 
 from plugins import registry
 from plugins.base import ExportsProfiles
@@ -71,11 +72,11 @@ def _note(schedule: Schedule) -> str:
     try:
         kind = registry.get(schedule.app.type)
     except registry.UnknownApp:
-        return "Its plugin is not installed: remove the person there yourself."
+        return gettext("Its plugin is not installed: remove the person there yourself.")
     if not issubclass(kind, ExportsProfiles) or SyncMode.SYNC not in kind.sync_modes:
-        return "It cannot remove anyone: remove the person there yourself."
+        return gettext("It cannot remove anyone: remove the person there yourself.")
     if schedule.app.paused_at is not None:
-        return "The App is paused: it removes them when it is resumed."
+        return gettext("The App is paused: it removes them when it is resumed.")
     if schedule.mode != SyncMode.SYNC:
-        return "The export never removes; for this it does."
+        return gettext("The export never removes; for this it does.")
     return ""

@@ -23,6 +23,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 
 from core.lib.mentions import telling_values
 from core.work import database, leases
@@ -37,17 +39,17 @@ log = logging.getLogger(__name__)
 
 _SETTLE_SECONDS = 0.5
 
-STEPS: dict[str, str] = {
-    "suppress": "Refused at every door",
-    "withdraw": "No event of theirs goes out any more",
-    "remove": "Removed at every destination",
-    "settle": "What was under way has ended",
-    "texts": "Errors, notes and logs emptied where they named them",
-    "nobodys": "Events that belonged to nobody searched",
-    "uploads": "Uploaded files searched",
-    "delete": "Events, logs and ledger deleted",
-    "profiles": "Profile and identities deleted",
-    "again": "Looked once more: nothing is left",
+STEPS: dict[str, str | Promise] = {
+    "suppress": gettext_lazy("Refused at every door"),
+    "withdraw": gettext_lazy("No event of theirs goes out any more"),
+    "remove": gettext_lazy("Removed at every destination"),
+    "settle": gettext_lazy("What was under way has ended"),
+    "texts": gettext_lazy("Errors, notes and logs emptied where they named them"),
+    "nobodys": gettext_lazy("Events that belonged to nobody searched"),
+    "uploads": gettext_lazy("Uploaded files searched"),
+    "delete": gettext_lazy("Events, logs and ledger deleted"),
+    "profiles": gettext_lazy("Profile and identities deleted"),
+    "again": gettext_lazy("Looked once more: nothing is left"),
 }
 
 

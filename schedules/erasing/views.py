@@ -9,6 +9,8 @@ from django import forms
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -28,14 +30,16 @@ class EraseForm(ProductForm):
     """Typed, so that nobody does it by mistake."""
 
     word = forms.CharField(
-        label=f"Type “{WORD}” to go on", max_length=20, widget=forms.TextInput({"autocomplete": "off"})
+        label=format_lazy(gettext_lazy("Type “{word}” to go on"), word=WORD),
+        max_length=20,
+        widget=forms.TextInput({"autocomplete": "off"}),
     )
 
     def clean_word(self) -> str:
         """Exactly the word, whatever its case."""
         word = str(self.cleaned_data["word"]).strip().lower()
         if word != WORD:
-            raise forms.ValidationError(f"Type the word {WORD}: nothing was done.")
+            raise forms.ValidationError(gettext("Type the word %(word)s: nothing was done.") % {"word": WORD})
         return word
 
 
@@ -43,10 +47,10 @@ class ByHandForm(ProductForm):
     """How someone was removed where the product could not do it."""
 
     reason = forms.CharField(
-        label="How it was removed",
+        label=gettext_lazy("How it was removed"),
         max_length=destinations.LONGEST_REASON,
         widget=forms.Textarea({"rows": 3}),
-        help_text="It stays in the proof: name no person, no address, no id.",
+        help_text=gettext_lazy("It stays in the proof: name no person, no address, no id."),
     )
 
 
@@ -86,7 +90,7 @@ def erase(request: HttpRequest, guid: UUID) -> HttpResponse:
         with form.catching():
             made = erasures.erase(guid, actor=actor_of(request))
             to = reverse("erasures:show", args=[made.pk])
-            return told(request, "From now on nothing that names this person is taken in.", to=to)
+            return told(request, gettext("From now on nothing that names this person is taken in."), to=to)
     context = {
         "form": form,
         "profile": profile,
@@ -108,7 +112,7 @@ def mark_by_hand(request: HttpRequest, erasure_id: int, destination_id: int) -> 
         with form.catching():
             reason = form.cleaned_data["reason"]
             erasures.mark_by_hand(erasure_id, destination_id, reason=reason, actor=actor_of(request))
-            return told(request, f"{destination} counts as done.", to=back)
+            return told(request, gettext("%(destination)s counts as done.") % {"destination": destination}, to=back)
     return render_form(request, "erasures/by_hand.html", {"form": form, "destination": destination, "back": back})
 
 

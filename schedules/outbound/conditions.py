@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from core.accounts import project
 from core.lib.errors import InvalidInput, Refused
@@ -23,7 +24,7 @@ from groups.tree import EventLeaf, GroupLeaf, Leaf, Node
 from profiles.models import ProfilePropertyRule
 from schedules.outbound.models import Subscription
 
-NO_EVENTS = "What someone did cannot be asked here: make a group of it, and ask for that group."
+NO_EVENTS = gettext_noop("What someone did cannot be asked here: make a group of it, and ask for that group.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def read_people(people: Mapping[str, Any]) -> Node:
     node = groups_store.check_rules(people)
     for leaf in node.leaves():
         if isinstance(leaf, EventLeaf):
-            raise InvalidInput(NO_EVENTS, {f"rules.{leaf.path}.event": NO_EVENTS})
+            message = gettext(NO_EVENTS)
+            raise InvalidInput(message, {f"rules.{leaf.path}.event": message})
     return node
 
 
@@ -94,8 +96,11 @@ def uses_of(people: Mapping[str, Any] | None) -> list[Use]:
 def say(where: Sequence[Mapping[str, Any]], people: Mapping[str, Any] | None) -> list[str]:
     """Each condition in words. Raises InvalidInput when they make no sense any more."""
     payload = read_conditions(list(where), region=project.current().phone_region)
-    said = [f"Its {say_leaf(leaf)}." for leaf in payload]
-    return [*said, f"It is about p{say_tree(read_people(people)).removeprefix('P')}"] if people else said
+    said = [gettext("Its %(condition)s.") % {"condition": say_leaf(leaf)} for leaf in payload]
+    if people:
+        whom = say_tree(read_people(people))
+        said.append(gettext("It is about %(whom)s") % {"whom": f"{whom[0].lower()}{whom[1:]}"})
+    return said
 
 
 def refuse_new_type(rule: ProfilePropertyRule) -> None:
@@ -104,7 +109,10 @@ def refuse_new_type(rule: ProfilePropertyRule) -> None:
         try:
             uses_of(subscription.people)
         except InvalidInput as error:
-            message = f"The subscription {subscription} could not ask any more what it asks. {error.message}"
+            message = gettext("The subscription %(subscription)s could not ask any more what it asks. %(message)s") % {
+                "subscription": subscription,
+                "message": error.message,
+            }
             raise Refused(message) from error
 
 

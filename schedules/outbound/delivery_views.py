@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from core.accounts.models import Role
@@ -17,7 +18,7 @@ from core.accounts.permissions import role_required
 from core.lib.errors import InvalidInput
 from core.ui.forms import actor_of, telling
 from core.ui.pages import answer
-from core.ui.wording import plural
+from core.ui.wording import counted
 from events.models import Event
 from events.pages import TooSlow
 from schedules.outbound import pages, queries, subscriptions
@@ -52,9 +53,14 @@ def send_again(request: HttpRequest) -> HttpResponse:
         ids = [_read_id(text) for text in request.POST.getlist("ids")]
         count = subscriptions.send_again(ids, actor=actor_of(request))
         if count:
-            messages.success(request, f"{plural(count, 'event')} {'goes' if count == 1 else 'go'} out again.")
+            messages.success(
+                request,
+                counted(ngettext("%(count)s event goes out again.", "%(count)s events go out again.", count), count),
+            )
         else:
-            messages.error(request, "Nothing was sent again: it is under way already, or its data are waited for.")
+            messages.error(
+                request, gettext("Nothing was sent again: it is under way already, or its data are waited for.")
+            )
     back = request.POST.get("back", "")
     is_here = url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return redirect(back if is_here else reverse("subscriptions:list"))
@@ -86,4 +92,4 @@ def _read_id(text: str) -> tuple[UUID, int]:
     try:
         return UUID(found[1] if found else ""), int(found[2] if found else "")
     except ValueError:
-        raise InvalidInput("That is no delivery: open it again and try once more.") from None
+        raise InvalidInput(gettext("That is no delivery: open it again and try once more.")) from None

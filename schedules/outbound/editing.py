@@ -14,6 +14,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from apps_connectors.models import App
@@ -153,7 +154,9 @@ def _save(
     try:
         if subscription is None:
             made = subscriptions.create_subscription(data, actor=actor)
-            message = f"“{made}” was made. It gets the events that are processed from now on."
+            message = gettext("“%(made)s” was made. It gets the events that are processed from now on.") % {
+                "made": made
+            }
             return told(request, message, to=reverse("subscriptions:show", args=[made.pk])), draft
         subscriptions.update_subscription(subscription.pk, data, actor=actor)
     except InvalidInput as error:
@@ -161,7 +164,7 @@ def _save(
         if own.fields or not of_draft:
             form.add_problem(own, names=form.names())
         return None, draft.with_problems(of_draft)
-    message = f"“{data.name}” was saved. What waits already goes out as it is."
+    message = gettext("“%(data)s” was saved. What waits already goes out as it is.") % {"data": data.name}
     return told(request, message, to=reverse("subscriptions:show", args=[subscription.pk])), draft
 
 

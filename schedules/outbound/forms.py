@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.ui.forms import ProductForm, mark_needed
@@ -25,49 +26,54 @@ class SubscriptionForm(ProductForm):
     """Everything a person decides of a subscription. The rules of the domain come back by `catching`."""
 
     name = forms.CharField(
-        label="Name", max_length=200, required=False, help_text="Left empty: the App and the events."
+        label=gettext_lazy("Name"),
+        max_length=200,
+        required=False,
+        help_text=gettext_lazy("Left empty: the App and the events."),
     )
     which = forms.ChoiceField(  # the builder of conditions has a field named match
-        label="Which events go out",
+        label=gettext_lazy("Which events go out"),
         choices=[
-            (Match.TYPE.value, "Events of one type"),
-            (Match.KEY.value, "Events that have a value under one key"),
-            (Match.EVERY.value, "Every event of a person"),
+            (Match.TYPE.value, gettext_lazy("Events of one type")),
+            (Match.KEY.value, gettext_lazy("Events that have a value under one key")),
+            (Match.EVERY.value, gettext_lazy("Every event of a person")),
         ],
         widget=forms.RadioSelect,
         initial=Match.TYPE.value,
     )
     type = forms.CharField(
-        label="Type",
+        label=gettext_lazy("Type"),
         max_length=200,
         required=False,
-        help_text="As it stands on the event, such as cart_abandoned.",
+        help_text=gettext_lazy("As it stands on the event, such as cart_abandoned."),
         widget=forms.TextInput(attrs={"list": "types", **_OFFERED}),
     )
     key = forms.CharField(
-        label="Key",
+        label=gettext_lazy("Key"),
         max_length=200,
         required=False,
-        help_text="A key of the payload, such as cart_abandoned_at.",
+        help_text=gettext_lazy("A key of the payload, such as cart_abandoned_at."),
         widget=forms.TextInput(attrs={"list": "keys", **_OFFERED}),
     )
-    whom = forms.ChoiceField(label="About whom", widget=forms.RadioSelect, initial=EVERYONE)
+    whom = forms.ChoiceField(label=gettext_lazy("About whom"), widget=forms.RadioSelect, initial=EVERYONE)
     groups = forms.MultipleChoiceField(
-        label="Groups",
+        label=gettext_lazy("Groups"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="The person has to be in one of them once the event is processed.",
+        help_text=gettext_lazy("The person has to be in one of them once the event is processed."),
     )
     follows = forms.ChoiceField(
-        label="Export",
+        label=gettext_lazy("Export"),
         required=False,
-        help_text="Its groups and its properties are used as they are at the time, also when they are changed there.",
+        help_text=gettext_lazy(
+            "Its groups and its properties are used as they are at the time, also when they are changed there."
+        ),
     )
     properties = forms.MultipleChoiceField(
-        label="Properties that go along",
+        label=gettext_lazy("Properties that go along"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Under “profile”, after what identified the person.",
+        help_text=gettext_lazy("Under “profile”, after what identified the person."),
     )
 
     def __init__(
@@ -86,12 +92,12 @@ class SubscriptionForm(ProductForm):
         self.has_groups, self.has_exports = bool(groups), bool(exports)
         chosen = [key for key in (before.properties if before else ()) if key in {rule.key for rule in rules}]
         ordered = sorted(rules, key=lambda rule: chosen.index(rule.key) if rule.key in chosen else len(chosen))
-        ways = [(EVERYONE, "Anyone"), (GROUPS, "People in one of some groups")]
+        ways = [(EVERYONE, gettext("Anyone")), (GROUPS, gettext("People in one of some groups"))]
         if exports:
-            ways.append((FOLLOW, "As an export does: its groups and its properties"))
+            ways.append((FOLLOW, gettext("As an export does: its groups and its properties")))
         self._offer("whom", ways)
         self._offer("groups", [(str(pk), name) for pk, name in groups.items()])
-        self._offer("follows", [("", "Choose…"), *((str(each.pk), each.name) for each in exports)])
+        self._offer("follows", [("", gettext("Choose…")), *((str(each.pk), each.name) for each in exports)])
         for name in ("type", "key", "groups", "follows"):
             mark_needed(self.fields[name])
         self._offer("properties", [(rule.key, str(rule)) for rule in ordered])
@@ -100,9 +106,9 @@ class SubscriptionForm(ProductForm):
         """What is wrong beside the field it is about."""
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("whom") == GROUPS and not cleaned.get("groups") and "groups" not in self.errors:
-            self.add_error("groups", "Choose at least one group, or events about anyone.")
+            self.add_error("groups", gettext("Choose at least one group, or events about anyone."))
         if cleaned.get("whom") == FOLLOW and not cleaned.get("follows") and "follows" not in self.errors:
-            self.add_error("follows", "Choose the export to follow, or another way.")
+            self.add_error("follows", gettext("Choose the export to follow, or another way."))
         return cleaned
 
     def read_data(self, draft: Draft) -> SubscriptionData:

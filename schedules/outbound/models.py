@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext, gettext_lazy
 
 from apps_connectors.models import App
 from core.lib.ordered_json import OrderedJSONField
@@ -20,16 +21,16 @@ from profiles.models import ProfilePropertyRule
 class Match(models.TextChoices):
     """Which events a subscription wants."""
 
-    TYPE = "type", "Events of a type"
-    KEY = "key", "Events that have a value under a key"
-    EVERY = "every", "Every event of a person"
+    TYPE = "type", gettext_lazy("Events of a type")
+    KEY = "key", gettext_lazy("Events that have a value under a key")
+    EVERY = "every", gettext_lazy("Every event of a person")
 
 
 class SubscriptionState(models.TextChoices):
     """Whether a subscription sends. Paused, it goes on noting what it owes."""
 
-    ON = "on", "On"
-    PAUSED = "paused", "Paused"
+    ON = "on", gettext_lazy("On")
+    PAUSED = "paused", gettext_lazy("Paused")
 
 
 class Subscription(models.Model):
@@ -79,7 +80,7 @@ class SubscriptionGroup(models.Model):
         constraints = [models.UniqueConstraint(fields=["subscription", "group"], name="subscription_group_unique")]
 
     def __str__(self) -> str:
-        return f"the subscription {self.subscription}"
+        return gettext("the subscription %(subscription)s") % {"subscription": self.subscription}
 
 
 class SubscriptionProperty(models.Model):
@@ -93,7 +94,7 @@ class SubscriptionProperty(models.Model):
         constraints = [models.UniqueConstraint(fields=["subscription", "rule"], name="subscription_property_unique")]
 
     def __str__(self) -> str:
-        return f"the subscription {self.subscription}"
+        return gettext("the subscription %(subscription)s") % {"subscription": self.subscription}
 
 
 class SubscriptionRuleUse(models.Model):
@@ -116,7 +117,7 @@ class SubscriptionRuleUse(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"the subscription {self.subscription}"
+        return gettext("the subscription %(subscription)s") % {"subscription": self.subscription}
 
 
 class OutboundCursor(models.Model):
@@ -141,15 +142,15 @@ class OutboundCursor(models.Model):
 class DeliveryState(models.TextChoices):
     """Where one event stands at one subscription."""
 
-    WAITING = "waiting", "Waiting for the profile's data"
-    OWED = "owed", "Owed"
-    SENT = "sent", "Sent, not answered"
-    RETRYING = "retrying", "To be tried again"
-    HALTED = "halted", "Halted"
-    ACCEPTED = "accepted", "Accepted"
-    REJECTED = "rejected", "Rejected"
-    GIVEN_UP = "given_up", "Given up"
-    SKIPPED = "skipped", "Skipped"
+    WAITING = "waiting", gettext_lazy("Waiting for the profile's data")
+    OWED = "owed", gettext_lazy("Owed")
+    SENT = "sent", gettext_lazy("Sent, not answered")
+    RETRYING = "retrying", gettext_lazy("To be tried again")
+    HALTED = "halted", gettext_lazy("Halted")
+    ACCEPTED = "accepted", gettext_lazy("Accepted")
+    REJECTED = "rejected", gettext_lazy("Rejected")
+    GIVEN_UP = "given_up", gettext_lazy("Given up")
+    SKIPPED = "skipped", gettext_lazy("Skipped")
 
 
 ENDED = (DeliveryState.ACCEPTED, DeliveryState.REJECTED, DeliveryState.GIVEN_UP, DeliveryState.SKIPPED)

@@ -11,6 +11,8 @@ from uuid import UUID
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.functional import Promise
+from django.utils.translation import gettext, gettext_lazy
 from psycopg2 import errorcodes
 
 from apps_connectors.models import App
@@ -37,25 +39,25 @@ from schedules.outbound.queries import Counts, Wanted
 from schedules.outbound.replays import Replay
 from schedules.outbound.trying import Preview, TestAnswer
 
-LOOKS: Mapping[str, tuple[str, str]] = {
-    DeliveryState.WAITING: ("wait", "Waiting for data"),
-    DeliveryState.OWED: ("wait", "Not sent yet"),
-    DeliveryState.SENT: ("info", "Sent, not answered"),
-    DeliveryState.RETRYING: ("warn", "Retrying"),
-    DeliveryState.HALTED: ("wait", "Halted"),
-    DeliveryState.ACCEPTED: ("ok", "Accepted"),
-    DeliveryState.REJECTED: ("bad", "Rejected"),
-    DeliveryState.GIVEN_UP: ("bad", "Given up"),
-    DeliveryState.SKIPPED: ("off", "Skipped"),
+LOOKS: Mapping[str, tuple[str, str | Promise]] = {
+    DeliveryState.WAITING: ("wait", gettext_lazy("Waiting for data")),
+    DeliveryState.OWED: ("wait", gettext_lazy("Not sent yet")),
+    DeliveryState.SENT: ("info", gettext_lazy("Sent, not answered")),
+    DeliveryState.RETRYING: ("warn", gettext_lazy("Retrying")),
+    DeliveryState.HALTED: ("wait", gettext_lazy("Halted")),
+    DeliveryState.ACCEPTED: ("ok", gettext_lazy("Accepted")),
+    DeliveryState.REJECTED: ("bad", gettext_lazy("Rejected")),
+    DeliveryState.GIVEN_UP: ("bad", gettext_lazy("Given up")),
+    DeliveryState.SKIPPED: ("off", gettext_lazy("Skipped")),
 }
 FAILED = (DeliveryState.REJECTED, DeliveryState.GIVEN_UP)
 _OUTCOMES = {
-    "accepted": ("ok", "Accepted"),
-    "retry": ("warn", "Not taken just now"),
-    "reject": ("bad", "Rejected"),
-    "halt": ("wait", "Something has to be mended first"),
+    "accepted": ("ok", gettext_lazy("Accepted")),
+    "retry": ("warn", gettext_lazy("Not taken just now")),
+    "reject": ("bad", gettext_lazy("Rejected")),
+    "halt": ("wait", gettext_lazy("Something has to be mended first")),
 }
-STATES = {"on": "On", "paused": "Paused", "waits": "Waiting for you"}
+STATES = {"on": gettext_lazy("On"), "paused": gettext_lazy("Paused"), "waits": gettext_lazy("Waiting for you")}
 _PATIENCE = "3s"
 
 
@@ -215,10 +217,10 @@ def _show(subscription: Subscription, counts: Counts) -> Shown:
 
 def _state_of(subscription: Subscription, rests_until: datetime | None) -> tuple[str, str]:
     if subscription.state == SubscriptionState.PAUSED:
-        return ("wait", "Waiting for you") if subscription.paused_reason else ("off", "Paused")
+        return ("wait", gettext("Waiting for you")) if subscription.paused_reason else ("off", gettext("Paused"))
     if subscription.app.paused_at is not None:
-        return "off", "Its App is paused"
-    return ("warn", "Retrying") if rests_until else ("ok", "On")
+        return "off", gettext("Its App is paused")
+    return ("warn", gettext("Retrying")) if rests_until else ("ok", gettext("On"))
 
 
 def find_apps() -> list[App]:
@@ -294,8 +296,8 @@ def sent_since(at: datetime) -> Question:
 def say_events(match: str, value: str) -> str:
     """Which events, for a name: "signed_up", "events with email", "every event"."""
     if match == Match.EVERY:
-        return "every event"
-    return value if match == Match.TYPE else f"events with {value}"
+        return gettext("every event")
+    return value if match == Match.TYPE else gettext("events with %(value)s") % {"value": value}
 
 
 # ---------------------------------------------------------------- deliveries
@@ -328,7 +330,7 @@ def show_deliveries(deliveries: Sequence[OutboundDelivery], *, with_subscription
     people = name_people([each.profile_id for each in deliveries])
     named = _subscriptions_of(deliveries) if with_subscriptions else {}
     return [
-        Row(each, *LOOKS[each.state], people.get(each.profile_id), named.get(each.subscription_id))
+        Row(each, *_look_of(each.state), people.get(each.profile_id), named.get(each.subscription_id))
         for each in deliveries
     ]
 
@@ -350,16 +352,22 @@ def _read_attempt(entry: Mapping[str, Any]) -> Attempt:
         at=parse_datetime(str(entry.get("at", ""))),
         seconds=entry.get("seconds"),
         look=look,
-        word=word,
+        word=str(word),
         text=str(entry.get("text", "")),
         request=str(entry.get("request") or ""),
         reply=str(entry.get("reply") or ""),
     )
 
 
+def _look_of(state: str) -> tuple[str, str]:
+    look, word = LOOKS[state]
+    return look, str(word)
+
+
 def show_test(answer: TestAnswer) -> ShownTest:
     """The answer to a test event."""
-    return ShownTest(answer, *_OUTCOMES[answer.outcome])
+    look, word = _OUTCOMES[answer.outcome]
+    return ShownTest(answer, look, str(word))
 
 
 def show_preview(preview: Preview) -> ShownPreview:

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from core.lib import uuid7
 from core.lib.errors import NotFound
@@ -62,7 +63,7 @@ def find_subscription(subscription_id: int) -> Subscription:
     """One of them; raises `NotFound`."""
     found = subscriptions().filter(pk=subscription_id).first()
     if found is None:
-        raise NotFound(f"There is no subscription {subscription_id}.")
+        raise NotFound(gettext("There is no subscription %(subscription_id)s.") % {"subscription_id": subscription_id})
     return found
 
 
@@ -137,7 +138,10 @@ def find_delivery(event_id: UUID, subscription_id: int) -> OutboundDelivery:
     """One delivery; raises `NotFound`."""
     found = OutboundDelivery.objects.filter(event_id=event_id, subscription_id=subscription_id).first()
     if found is None:
-        raise NotFound(f"There is no delivery {event_id}-{subscription_id}.")
+        raise NotFound(
+            gettext("There is no delivery %(event_id)s-%(subscription_id)s.")
+            % {"event_id": event_id, "subscription_id": subscription_id}
+        )
     return found
 
 

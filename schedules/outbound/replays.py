@@ -18,13 +18,18 @@ from uuid import UUID
 
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
 from psycopg2 import errorcodes
 
 from core.accounts import audit, project
 from core.accounts.actors import Actor
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.ui import notices
+from core.ui.notices import News
+from core.ui.wording import plural
 from core.work import leases
 from core.work.leases import Lease
 from core.work.models import UNFINISHED, Work, WorkState
@@ -85,17 +90,20 @@ def start(subscription_id: int, what: str, wanted: Wanted, *, actor: Actor) -> W
     total = count(subscription_id, what, wanted)
     if total == 0:
         raise InvalidInput(
-            "There is nothing to send: choose another time, state or person.", {"since": "Nothing fits."}
+            gettext("There is nothing to send: choose another time, state or person."),
+            {"since": gettext("Nothing fits.")},
         )
     with transaction.atomic():
         subscription = subscriptions.lock(subscription_id)
         if Work.objects.filter(kind=KIND, subject=str(subscription_id), state__in=UNFINISHED).exists():
             raise Refused(
-                f"“{subscription}” is sending something again already: wait until that has ended, or stop it."
+                gettext("“%(subscription)s” is sending something again already: wait until that has ended, or stop it.")
+                % {"subscription": subscription}
             )
         after = UUID(int=max(queries.id_at(wanted.since).int - 1, 0)) if wanted.since else UUID(int=0)
         mark = {"what": what, **_write(wanted), "after": str(after), "sent": 0}
         work = leases.enqueue(kind=KIND, subject=str(subscription_id), mark=mark, total=total)
+        notices.promise(actor.cause, subject_of(subscription_id))
         asked = {"what": what, "count": total, **_write(wanted)}
         audit.record("subscription.replay", subscription, after=asked, actor=actor)
         wake(KIND)
@@ -108,7 +116,7 @@ def stop(subscription_id: int, *, actor: Actor) -> None:
         subscription = subscriptions.lock(subscription_id)
         work = Work.objects.filter(kind=KIND, subject=str(subscription_id), state__in=UNFINISHED).first()
         if work is None or not leases.request_stop(work.pk):
-            raise Refused(f"“{subscription}” sends nothing again just now.")
+            raise Refused(gettext("“%(subscription)s” sends nothing again just now.") % {"subscription": subscription})
         audit.record("subscription.stop_replay", subscription, actor=actor)
         wake(KIND)
 
@@ -123,7 +131,10 @@ def find_or_refuse(subscription_id: int) -> Replay:
     """The same; raises NotFound when there was none."""
     found = find(subscription_id)
     if found is None:
-        raise NotFound(f"Subscription {subscription_id} never sent anything again.")
+        raise NotFound(
+            gettext("Subscription %(subscription_id)s never sent anything again.")
+            % {"subscription_id": subscription_id}
+        )
     return found
 
 
@@ -139,22 +150,38 @@ def replay_page(lease: Lease) -> bool:
     """One page of one replay; whether there is more."""
     subscription = Subscription.objects.select_related("app", "follows").filter(pk=int(lease.subject)).first()
     if subscription is None or lease.stop_requested:
-        lease.finish(state=WorkState.STOPPED)
+        with transaction.atomic():
+            lease.finish(state=WorkState.STOPPED)
+            notices.withdraw(subject_of(int(lease.subject)))
         return False
     try:
         with transaction.atomic():
             page = _owe_page(subscription, lease.mark)
             if page.last is None:
                 lease.finish()
+                text = f"{plural(lease.mark['sent'], 'delivery', 'deliveries')} on the way."
+                _tell(subscription, News("ok", f"“{subscription}” has sent again what was asked for", "", text))
                 return False
             mark = {**lease.mark, "after": str(page.last), "sent": lease.mark["sent"] + page.sent}
             lease.hold(mark=mark, done=lease.done + page.looked_at)
             if page.sent:
                 subscriptions.look_at([subscription.pk])
     except InvalidInput as error:
-        lease.finish(state=WorkState.FAILED, error=error.message)
+        with transaction.atomic():
+            lease.finish(state=WorkState.FAILED, error=error.message)
+            _tell(subscription, News("bad", f"“{subscription}” could not send again", "", error.message))
         return False
     return True
+
+
+def subject_of(subscription_id: int) -> str:
+    """The name under which notices speak of a subscription's replay."""
+    return f"replay:{subscription_id}"
+
+
+def _tell(subscription: Subscription, news: News) -> None:
+    page = reverse("subscriptions:show", args=[subscription.pk])
+    notices.keep(subject_of(subscription.pk), replace(news, url=page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,20 +228,24 @@ def _check(what: str, wanted: Wanted) -> Wanted:
     now = _now()
     wanted = replace(wanted, until=min(wanted.until or now, now))
     if what not in (AGAIN, MISSED):
-        raise _invalid("what", "Choose what is sent: again what was sent, or what was missed.")
+        raise _invalid("what", gettext("Choose what is sent: again what was sent, or what was missed."))
     if wanted.state and wanted.state not in SENDABLE:
-        raise _invalid("state", "Only what has ended, or is to be tried again, can be sent again.")
+        raise _invalid("state", gettext("Only what has ended, or is to be tried again, can be sent again."))
     if what == MISSED:
         if wanted.since is None:
-            raise _invalid("since", "Say from when on.")
+            raise _invalid("since", gettext("Say from when on."))
         if wanted.state or wanted.profiles is not None:
-            raise _invalid("what", "What was missed is sent for everyone: choose a time only.")
+            raise _invalid("what", gettext("What was missed is sent for everyone: choose a time only."))
         days = project.current().delivery_retention_days
         if wanted.since < now - timedelta(days=days):
-            message = f"What was sent more than {days} days ago is no longer known: choose a later time."
+            message = gettext("What was sent more than %(days)s days ago is no longer known: choose a later time.") % {
+                "days": days
+            }
             raise _invalid("since", message)
     if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
-        raise _invalid("since", "The time from which on has to lie before the time until which, and in the past.")
+        raise _invalid(
+            "since", gettext("The time from which on has to lie before the time until which, and in the past.")
+        )
     return wanted
 
 

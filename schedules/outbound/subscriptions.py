@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from apps_connectors.models import App
 from core.accounts import audit
@@ -68,7 +69,8 @@ def update_subscription(subscription_id: int, data: SubscriptionData, *, actor: 
             before = read_data(subscription)
             if before.app_id != data.app_id:
                 raise InvalidInput(
-                    "A subscription stays with its App: make a new one for another App.", {"app_id": "Fixed."}
+                    gettext("A subscription stays with its App: make a new one for another App."),
+                    {"app_id": gettext("Fixed.")},
                 )
             for name, value in _plain(data).items():
                 setattr(subscription, name, value)
@@ -98,7 +100,7 @@ def pause_subscription(subscription_id: int, *, actor: Actor) -> Subscription:
     with transaction.atomic():
         subscription = lock(subscription_id)
         if subscription.state == SubscriptionState.PAUSED:
-            raise Refused(f"“{subscription}” is paused already.")
+            raise Refused(gettext("“%(subscription)s” is paused already.") % {"subscription": subscription})
         _pause(subscription, "")
         audit.record("subscription.pause", subscription, actor=actor)
     return subscription
@@ -109,7 +111,7 @@ def resume_subscription(subscription_id: int, *, send_missed: bool = True, actor
     with transaction.atomic():
         subscription = lock(subscription_id)
         if subscription.state == SubscriptionState.ON:
-            raise Refused(f"“{subscription}” is not paused.")
+            raise Refused(gettext("“%(subscription)s” is not paused.") % {"subscription": subscription})
         before = {"paused_reason": subscription.paused_reason}
         skipped = 0 if send_missed else deliveries.skip_unfinished(subscription_id)
         deliveries.unhalt(subscription_id)
@@ -135,7 +137,10 @@ def send_again(ids: Collection[tuple[UUID, int]], *, actor: Actor) -> int:
     Those under way are left alone. A tool that tells a repetition by its id takes each once all the same.
     """
     if len(ids) > MOST_SENT_AGAIN:
-        raise InvalidInput(f"At most {MOST_SENT_AGAIN:,} deliveries are sent again at a time: choose fewer.")
+        raise InvalidInput(
+            gettext("At most %(most_sent_again)s deliveries are sent again at a time: choose fewer.")
+            % {"most_sent_again": f"{MOST_SENT_AGAIN:,}"}
+        )
     with transaction.atomic():
         count = deliveries.owe_again(ids)
         concerned = sorted({subscription for _, subscription in ids})
@@ -171,7 +176,9 @@ def check_data(data: SubscriptionData) -> tuple[SubscriptionData, dict[str, Prof
         for rule in ProfilePropertyRule.objects.filter(state=RuleState.READY, key__in=set(data.properties))
     }
     if unknown := sorted(set(data.properties) - rules.keys()):
-        problems["properties"] = f"There is no property {', '.join(unknown)}. Choose among those that are in use."
+        problems["properties"] = gettext("There is no property %(unknown)s. Choose among those that are in use.") % {
+            "unknown": ", ".join(unknown)
+        }
     problems |= conditions.find_problems(data.where, data.people)
     if problems:
         raise InvalidInput(" ".join(problems.values()), problems)
@@ -191,14 +198,23 @@ def check_data(data: SubscriptionData) -> tuple[SubscriptionData, dict[str, Prof
 def _find_problems(data: SubscriptionData) -> list[tuple[str, str]]:
     problems = []
     if not data.name or len(data.name) > _LONGEST:
-        problems.append(("name", f"Give the subscription a name of at most {_LONGEST} characters."))
+        problems.append(
+            ("name", gettext("Give the subscription a name of at most %(longest)s characters.") % {"longest": _LONGEST})
+        )
     if data.match not in Match.values:
-        problems.append(("match", "Choose events of a type, events that have a key, or every event."))
+        problems.append(("match", gettext("Choose events of a type, events that have a key, or every event.")))
     elif data.match != Match.EVERY and not 0 < len(data.value) <= _LONGEST:
-        what = "the type of the events" if data.match == Match.TYPE else "the key that the events have"
-        problems.append(("value", f"Name {what}, with at most {_LONGEST} characters."))
+        what = (
+            gettext("the type of the events") if data.match == Match.TYPE else gettext("the key that the events have")
+        )
+        problems.append(
+            (
+                "value",
+                gettext("Name %(what)s, with at most %(longest)s characters.") % {"what": what, "longest": _LONGEST},
+            )
+        )
     problems += [
-        (name, f"The {name} {problem}.")
+        (name, gettext("The %(name)s %(problem)s.") % {"name": name, "problem": problem})
         for name in ("name", "value", "options")
         if (problem := find_problem(getattr(data, name)))
     ]
@@ -206,7 +222,7 @@ def _find_problems(data: SubscriptionData) -> list[tuple[str, str]]:
         problems.append(("app_id", problem))
     known = Group.objects.filter(pk__in=data.groups).values_list("pk", flat=True)
     if missing := sorted(set(data.groups) - set(known)):
-        problems.append(("groups", f"There is no group {', '.join(map(str, missing))}."))
+        problems.append(("groups", gettext("There is no group %(map)s.") % {"map": ", ".join(map(str, missing))}))
     if data.follows is not None:
         problems += _find_problems_of_following(data, data.follows)
     return problems
@@ -215,20 +231,28 @@ def _find_problems(data: SubscriptionData) -> list[tuple[str, str]]:
 def _find_problem_of_app(app_id: int) -> str:
     app = App.objects.filter(pk=app_id).first()
     if app is None:
-        return "Choose an App that takes events."
+        return gettext("Choose an App that takes events.")
     try:
         kind = registry.get(app.type)
     except registry.UnknownApp as error:
         return str(error)
-    return "" if issubclass(kind, ForwardsEvents) else f"“{app}” does not take events: choose another App."
+    return (
+        ""
+        if issubclass(kind, ForwardsEvents)
+        else gettext("“%(app)s” does not take events: choose another App.") % {"app": app}
+    )
 
 
 def _find_problems_of_following(data: SubscriptionData, schedule_id: int) -> list[tuple[str, str]]:
     followed = Schedule.objects.filter(pk=schedule_id, direction=Direction.EXPORT, app_id=data.app_id).exists()
     if not followed:
-        return [("follows", "Choose an export schedule of the same App to follow.")]
+        return [("follows", gettext("Choose an export schedule of the same App to follow."))]
     return [
-        (name, f"The {name} are those of the export that is followed: give none, or follow none.")
+        (
+            name,
+            gettext("The %(name)s are those of the export that is followed: give none, or follow none.")
+            % {"name": name},
+        )
         for name in ("groups", "properties")
         if getattr(data, name)
     ]
@@ -276,11 +300,13 @@ def lock(subscription_id: int) -> Subscription:
     """The subscription, which nobody else changes until the transaction ends. Raises NotFound."""
     found = Subscription.objects.select_for_update(no_key=True, of=("self",)).filter(pk=subscription_id).first()
     if found is None:
-        raise NotFound(f"There is no subscription {subscription_id}.")
+        raise NotFound(gettext("There is no subscription %(subscription_id)s.") % {"subscription_id": subscription_id})
     return found
 
 
 def _explain(error: IntegrityError) -> Exception:
     if "subscription_name_unique" in str(error):
-        return InvalidInput("Another subscription has this name: choose a different one.", {"name": "Already in use."})
+        return InvalidInput(
+            gettext("Another subscription has this name: choose a different one."), {"name": gettext("Already in use.")}
+        )
     return error

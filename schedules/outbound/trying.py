@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
 from apps_connectors.connections import connect
 from apps_connectors.slots import slot
@@ -40,8 +41,10 @@ from schedules.payloads import KEYED_PLANS
 LOOKED_AT = 20_000  # the latest events that are searched for one that matches
 MATCHING = 100  # of the events of its type or key, how many are tried on the groups and conditions
 
-NOTHING_FITS = "None of the latest such events fits the groups and conditions, so this one would not be sent."
-SAMPLE = f"No such event is among the latest {LOOKED_AT:,}, so this is a made-up one."
+NOTHING_FITS = gettext_noop(
+    "None of the latest such events fits the groups and conditions, so this one would not be sent."
+)
+SAMPLE = gettext_noop("No such event is among the latest %(count)s, so this is a made-up one.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +121,9 @@ def send_test_event(subscription_id: int, *, actor: Actor) -> TestAnswer:
     """
     subscription = Subscription.objects.select_related("app", "follows").filter(pk=subscription_id).first()
     if subscription is None:
-        raise NotFound(f"There is no subscription {subscription_id}.")
+        raise NotFound(gettext("There is no subscription %(subscription_id)s.") % {"subscription_id": subscription_id})
     if subscription.app.paused_at is not None:
-        raise Refused(f"The App “{subscription.app}” is paused: resume it first.")
+        raise Refused(gettext("The App “%(app)s” is paused: resume it first.") % {"app": subscription.app})
     plan = load_plan(subscription)
     shown = _preview(plan)
     body = {**shown.body, "test": True}
@@ -153,7 +156,7 @@ def send_test_event(subscription_id: int, *, actor: Actor) -> TestAnswer:
 def _send(app_id: int, item: OutboundItem) -> Outcome:
     with slot(app_id) as is_free:
         if not is_free:
-            raise Refused("All calls that this App allows at the same time are in use: try again in a moment.")
+            raise Refused(gettext("All calls that this App allows at the same time are in use: try again in a moment."))
         try:
             with connect(app_id) as app:
                 answers = list(cast("ForwardsEvents", app).forward([item]))
@@ -163,23 +166,27 @@ def _send(app_id: int, item: OutboundItem) -> Outcome:
             return Outcome(OutcomeKind.REJECT, error.reason)
         except PluginError as error:
             return Outcome(OutcomeKind.RETRY, error.reason)
-    return answers[0] if answers else Outcome(OutcomeKind.RETRY, "The plugin did not answer.")
+    return answers[0] if answers else Outcome(OutcomeKind.RETRY, gettext("The plugin did not answer."))
+
+
+def _say_sample() -> str:
+    return gettext(SAMPLE) % {"count": f"{LOOKED_AT:,}"}
 
 
 def _preview(plan: SubscriptionPlan) -> Preview:
     given = {**plan.parameters(), "looked_at": LOOKED_AT, "matching": MATCHING}
     if row := _ask(plan, _EVENTS, given):
         is_in = row[6]
-        return _read(row, would_send=is_in, note="" if is_in else NOTHING_FITS)
+        return _read(row, would_send=is_in, note="" if is_in else gettext(NOTHING_FITS))
     type_ = plan.value if plan.match == Match.TYPE else ""
     payload: dict[str, Any] = dict.fromkeys(plan.identities[:1])
     if plan.match == Match.KEY:
         payload[plan.value] = "an example"
     if row := _ask(plan, _SAMPLE, {**given, "type": type_, "payload": dumps(payload)}):
-        return _read(row, would_send=False, note=SAMPLE)
+        return _read(row, would_send=False, note=_say_sample())
     nothing = dict.fromkeys((*plan.identities[:1], *plan.properties))
     body = {key: value for key, value in payload.items() if key not in plan.identities}
-    return Preview({**body, "profile": nothing}, None, type_, timezone.now(), None, {}, False, SAMPLE)
+    return Preview({**body, "profile": nothing}, None, type_, timezone.now(), None, {}, False, _say_sample())
 
 
 def _ask(plan: SubscriptionPlan, events: str, given: dict[str, Any]) -> Any:

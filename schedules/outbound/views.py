@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from core.accounts.models import Role
@@ -17,7 +18,7 @@ from core.ui.forms import CONFLICT, Question, actor_of, confirmed, telling, told
 from core.ui.pages import PAGE_SIZE, STOP_POLLING, answer, read_guid, wants_fragment
 from core.ui.remembering import remembers
 from core.ui.sorting import arrange, part_of, read_sort
-from core.ui.wording import number, plural
+from core.ui.wording import counted, number
 from events.pages import TooSlow
 from schedules.outbound import pages, queries, subscriptions, trying
 from schedules.outbound.editing import preview_of
@@ -135,7 +136,10 @@ def pause(request: HttpRequest, subscription_id: int) -> HttpResponse:
     """Send nothing until it is resumed."""
     with telling(request):
         subscription = subscriptions.pause_subscription(subscription_id, actor=actor_of(request))
-        messages.success(request, f"“{subscription}” is paused. It goes on noting what it owes.")
+        messages.success(
+            request,
+            gettext("“%(subscription)s” is paused. It goes on noting what it owes.") % {"subscription": subscription},
+        )
     return redirect("subscriptions:show", subscription_id)
 
 
@@ -145,7 +149,7 @@ def resume(request: HttpRequest, subscription_id: int) -> HttpResponse:
     """Send again, with what waits."""
     with telling(request):
         subscription = subscriptions.resume_subscription(subscription_id, actor=actor_of(request))
-        messages.success(request, f"“{subscription}” sends again.")
+        messages.success(request, gettext("“%(subscription)s” sends again.") % {"subscription": subscription})
     return redirect("subscriptions:show", subscription_id)
 
 
@@ -159,11 +163,25 @@ def skip(request: HttpRequest, subscription_id: int) -> HttpResponse:
 
     def act() -> HttpResponse:
         subscriptions.resume_subscription(subscription_id, send_missed=False, actor=actor_of(request))
-        return told(request, f"“{subscription}” sends what comes from now on.", to=back)
+        return told(
+            request,
+            gettext("“%(subscription)s” sends what comes from now on.") % {"subscription": subscription},
+            to=back,
+        )
 
-    consequences = [f"{waiting} never sent to {subscription.app}.", "What is processed from now on goes out again."]
+    consequences = [
+        gettext("%(waiting)s never sent to %(app)s.") % {"waiting": waiting, "app": subscription.app},
+        gettext("What is processed from now on goes out again."),
+    ]
     return confirmed(
-        request, Question(f"Resume “{subscription}” without them?", consequences, "Skip and resume", back), act
+        request,
+        Question(
+            gettext("Resume “%(subscription)s” without them?") % {"subscription": subscription},
+            consequences,
+            gettext("Skip and resume"),
+            back,
+        ),
+        act,
     )
 
 
@@ -173,28 +191,50 @@ def delete(request: HttpRequest, subscription_id: int) -> HttpResponse:
     """Ask, with what follows in numbers; then delete."""
     subscription = queries.find_subscription(subscription_id)
     [shown] = pages.show([subscription])
-    consequences = [f"{subscription.app} gets no more of these events from us. What it has stays there."]
+    consequences = [
+        gettext("%(app)s gets no more of these events from us. What it has stays there.") % {"app": subscription.app}
+    ]
     if shown.counts.waiting:
-        consequences.append(f"{_say_waiting(subscription_id)} not sent any more.")
-    consequences.append(
-        f"Its log goes with it, also the {plural(shown.accepted, 'event')} that arrived in the last 24 hours."
-        if shown.accepted
-        else "Its log goes with it."
-    )
+        consequences.append(gettext("%(waiting)s not sent any more.") % {"waiting": _say_waiting(subscription_id)})
+    consequences.append(_say_log(shown.accepted))
 
     def act() -> HttpResponse:
         subscriptions.delete_subscription(subscription_id, actor=actor_of(request))
-        return told(request, f"“{subscription}” was deleted.", to=reverse("subscriptions:list"))
+        return told(
+            request,
+            gettext("“%(subscription)s” was deleted.") % {"subscription": subscription},
+            to=reverse("subscriptions:list"),
+        )
 
     back = reverse("subscriptions:show", args=[subscription_id])
-    return confirmed(request, Question(f"Delete “{subscription}”?", consequences, "Delete subscription", back), act)
+    return confirmed(
+        request,
+        Question(
+            gettext("Delete “%(subscription)s”?") % {"subscription": subscription},
+            consequences,
+            gettext("Delete subscription"),
+            back,
+        ),
+        act,
+    )
+
+
+def _say_log(accepted: int) -> str:
+    if not accepted:
+        return gettext("Its log goes with it.")
+    text = ngettext(
+        "Its log goes with it, also the %(count)s event that arrived in the last 24 hours.",
+        "Its log goes with it, also the %(count)s events that arrived in the last 24 hours.",
+        accepted,
+    )
+    return counted(text, accepted)
 
 
 def _say_waiting(subscription_id: int) -> str:
     count = queries.count_waiting([subscription_id]).get(subscription_id, 0)
     if count >= queries.MOST_COUNTED:
-        return f"{number(count)} events and more that wait are"
-    return f"{plural(count, 'event')} that {'waits is' if count == 1 else 'wait are'}"
+        return gettext("%(count)s events and more that wait are") % {"count": number(count)}
+    return counted(ngettext("%(count)s event that waits is", "%(count)s events that wait are", count), count)
 
 
 # ---------------------------------------------------------------- on the page of an App
@@ -209,6 +249,6 @@ def show_of_app(request: HttpRequest, app_id: int) -> HttpResponse:
     if app is None and not rows and wants_fragment(request):
         return render(request, "subscriptions/_takes_none.html")
     if app is None and not rows:
-        raise NotFound("This App takes no events.")
+        raise NotFound(gettext("This App takes no events."))
     context = {"app": app or rows[0].subscription.app, "rows": rows}
     return answer(request, "subscriptions/of_app.html", "subscriptions/_of_app.html", context)

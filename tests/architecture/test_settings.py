@@ -65,6 +65,7 @@ def test_every_make_target_is_documented() -> None:
         ("EMAIL_URL", "smtp://", "EMAIL_URL names no server."),
         ("EMAIL_URL", "smtp+tls://user:hidden@smtp.example.com", "EMAIL_URL is set, so EMAIL_FROM has to be, too"),
         ("GROUPAROO_SECRET_KEYS", "too short", "Key 1 in GROUPAROO_SECRET_KEYS"),
+        ("LANGUAGES", "en,klingon", "LANGUAGES names “klingon”. Set it to codes of languages"),
         ("SECRET_KEY_FILE", "/no/such/file", "SECRET_KEY_FILE names a file that cannot be read"),
     ],
 )

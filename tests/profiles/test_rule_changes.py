@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from core.accounts.actors import SYSTEM
+from core.accounts.actors import SYSTEM, Actor
 from core.accounts.models import AuditEntry
 from core.lib.errors import InvalidInput, Refused
+from core.ui import notices
 from core.work import leases
 from core.work.models import Work, WorkState
 from groups.groups_store import create_group
@@ -20,6 +21,7 @@ from profiles.models import Profile, ProfileChange, ProfileIdentity, ProfileProp
 from profiles.rules import NewRule, create_rule, delete_rule, update_rule
 from tests.pipeline.people import event, rule, shop_rules, take
 from tests.profiles.shop import Shop
+from tests.ui.shop import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -108,6 +110,28 @@ def test_a_change_does_not_wait_for_the_page_that_is_being_written(tmp_path: Pat
         thread.join(timeout=20)
         assert not thread.is_alive()
     assert ProfilePropertyRule.objects.filter(key="age").exists()
+
+
+def test_everyone_who_changed_a_rule_hears_when_all_were_asked_again(tmp_path: Path) -> None:
+    alice, bob = make_user(), make_user(email="bob@example.com")
+    rule("user_id", "integer", is_unique=True)
+    shop = Shop(tmp_path)
+    take(event({"user_id": 1}))
+    name = shop.query("first_name", "string", NAME)
+    update_rule(name.pk, changed(name, query=f"{NAME} and 1 = 1"), actor=Actor.person(alice))
+    lease = leases.claim("rehydrate")
+    assert lease is not None
+    assert refresh.go_through_everyone(lease)
+    update_rule(name.pk, changed(name, query=f"{NAME} and 2 = 2"), actor=Actor.person(bob))
+    assert not refresh.go_through_everyone(lease)  # gives way to what asks by the newest rules
+    assert notices.awaits(alice.pk)
+    assert notices.unread(alice.pk) == notices.unread(bob.pk) == []
+    work_off()
+    assert [told.text[:9] for told in (*notices.unread(alice.pk), *notices.unread(bob.pk))] == ["1\u00a0person;"] * 2
+    delete_rule(name.pk, actor=Actor.person(bob))
+    work_off()
+    assert notices.unread(bob.pk)[0].title == "“First name” is deleted"
+    assert not notices.awaits(bob.pk)
 
 
 def _make_age(shop: Shop) -> None:

@@ -19,6 +19,10 @@ MODES = [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark")]
 RUN_AXE = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(
     found => found.id + ': ' + found.nodes.slice(0, 3).map(node => node.html.slice(0, 160)).join(' | '))"""
 
+# An id that is there twice names the wrong thing to whoever refers to it.
+IDS_TWICE = """() => [...document.querySelectorAll('[id]')].map(it => it.id)
+    .filter((id, place, all) => all.indexOf(id) !== place).map(id => `the id ${id} is there twice`)"""
+
 
 @contextmanager
 def signed_in(
@@ -58,7 +62,7 @@ def follow(page: Page, what: Locator) -> None:
 def find_faults(page: Page, axe_source: str) -> list[str]:
     """What axe-core and a ruler find wrong with the page as it is."""
     page.evaluate(axe_source)
-    faults: list[str] = page.evaluate(RUN_AXE)
+    faults: list[str] = [*page.evaluate(RUN_AXE), *page.evaluate(IDS_TWICE)]
     beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return [*faults, f"scrolls sideways by {beyond} px"] if beyond > 0 else faults
 

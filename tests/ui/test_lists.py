@@ -364,7 +364,7 @@ def test_nothing_chosen_is_told_and_nothing_is_done(editor: Client, shop: Shop) 
 
 def test_shortcuts_are_listed_and_can_be_switched_off_in_this_browser(viewer: Client, shop: Shop) -> None:
     home = viewer.get("/").content.decode()
-    assert 'id="keys"' in home
+    assert 'id="hotkeys"' in home
     assert 'data-keys="g p"' in home
     page = read(viewer.get("/account/shortcuts/"))
     assert "They are on in this browser." in page
@@ -372,10 +372,10 @@ def test_shortcuts_are_listed_and_can_be_switched_off_in_this_browser(viewer: Cl
     page = read(viewer.post("/account/shortcuts/", {"shortcuts": "off"}, follow=True))
     assert "Keyboard shortcuts are off." in page
     home = viewer.get("/").content.decode()
-    assert 'id="keys"' not in home
+    assert 'id="hotkeys"' not in home
     assert "aria-keyshortcuts" not in home
     viewer.post("/account/shortcuts/", {"shortcuts": "on"})
-    assert 'id="keys"' in viewer.get("/").content.decode()
+    assert 'id="hotkeys"' in viewer.get("/").content.decode()
     assert "/account/shortcuts/" in viewer.get("/account/").content.decode()
 
 

@@ -18,8 +18,11 @@ from core.ui.notices import News
 from core.work import leases
 from core.work.leases import LostLease
 from core.work.models import Work
+from groups import recalculation
+from groups.groups_store import delete_group, recalculate_group
+from groups.models import Group, GroupMember
 from schedules import runs
-from schedules.models import Run, RunState
+from schedules.models import Run, RunState, ScheduleGroup
 from tests.ui.shop import Shop, make_user
 from tests.ui.test_pages import read
 
@@ -123,3 +126,74 @@ def test_notices_do_not_pile_up(alice: User) -> None:
     assert len(notices.unread(alice.pk)) == notices.SHOWN
     notices.forget(older_than=timedelta())
     assert not Notice.objects.exists()
+
+
+def calculate() -> None:
+    """What a worker does."""
+    while recalculation.is_due():
+        recalculation.recalculate_some()
+
+
+def told_to(person: User) -> list[str]:
+    return [f"{notice.title} {notice.text}" for notice in notices.unread(person.pk)]
+
+
+def test_everyone_who_asked_for_a_recalculation_hears_when_all_members_are_found(
+    client: Client, shop: Shop, alice: User, fragment: dict[str, Any]
+) -> None:
+    bob = make_user(email="bob@example.com")
+    group = shop.groups["USA customers"]
+    recalculate_group(group.pk, actor=Actor.person(alice))
+    assert recalculation.recalculate_some()  # it is under way
+    recalculate_group(group.pk, actor=Actor.person(bob))
+    client.force_login(bob)
+    assert 'hx-get="/notices/"' in client.get("/apps/").content.decode()
+    assert client.get("/notices/", **fragment).status_code == 200
+    client.post("/notices/dismiss/")  # what is promised stays
+    calculate()
+    size = GroupMember.objects.filter(group=group).count()
+    assert told_to(alice) == told_to(bob) == [f"All members of “USA customers” are found {size}\u00a0people."]
+    assert "All members of “USA customers” are found" in read(client.get("/apps/"))
+    assert client.get("/notices/", **fragment).status_code == 286
+    client.get(f"/groups/{group.pk}/")
+    assert (told_to(alice), told_to(bob)) == ([told_to(alice)[0]], [])
+
+
+def test_who_watches_a_recalculation_end_needs_no_notice(client: Client, shop: Shop, alice: User) -> None:
+    group = shop.groups["USA customers"]
+    client.force_login(alice)
+    recalculate_group(group.pk, actor=Actor.person(alice))
+    assert client.get(f"/groups/{group.pk}/progress/").status_code == 200
+    calculate()
+    assert client.get(f"/groups/{group.pk}/progress/").status_code == 286
+    assert told_to(alice) == []
+
+
+def test_a_recalculation_that_fails_is_told_with_its_reason_and_a_deleted_group_is_no_news(
+    shop: Shop, alice: User
+) -> None:
+    group = shop.groups["USA customers"]
+    recalculate_group(group.pk, actor=Actor.person(alice))
+    Group.objects.filter(pk=group.pk).update(rules={"match": "all", "rules": [{"property": "gone"}]})
+    calculate()
+    [said] = told_to(alice)
+    assert said.startswith("“USA customers” could not be calculated ")
+    assert len(said) > len("“USA customers” could not be calculated ")
+    recalculate_group(shop.groups["Lapsed customers"].pk, actor=Actor.person(alice))
+    ScheduleGroup.objects.all().delete()
+    delete_group(shop.groups["Lapsed customers"].pk, actor=Actor.person(alice))
+    delete_group(group.pk, actor=Actor.person(alice))
+    calculate()
+    assert not Notice.objects.exists()
+
+
+def test_a_ghost_of_a_recalculation_tells_nothing(shop: Shop, alice: User) -> None:
+    recalculate_group(shop.groups["USA customers"].pk, actor=Actor.person(alice))
+    lease = leases.claim(recalculation.KIND)
+    assert lease is not None
+    Work.objects.filter(pk=lease.work_id).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert leases.claim(recalculation.KIND) is not None
+    with pytest.raises(LostLease):
+        recalculation._step(lease)
+    assert told_to(alice) == []
+    assert notices.awaits(alice.pk)

@@ -114,7 +114,7 @@ def test_the_source_of_a_pattern_is_as_it_was_written() -> None:
     assert source.endswith(
         "&lt;b&gt;{{ name|default:&quot;x&quot; }}&lt;/b&gt;{% if name %}\n  &lt;i&gt;y&lt;/i&gt;{% endif %}"
     )
-    assert '<div data-pattern="one">' in html
+    assert '<div data-pattern="one" translate="no">' in html
 
 
 # ---------------------------------------------------------------- everything stays as it is

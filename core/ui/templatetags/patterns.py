@@ -1,4 +1,4 @@
-"""`{% pattern "Name" %}…{% endpattern %}`: a component as it looks, and the lines of template that make it."""
+"""`{% pattern _("Name") %}…{% endpattern %}`: a component as it looks, and the lines of template that make it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.template.context import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
+from django.utils.translation import gettext
 
 register = template.Library()
 
@@ -24,20 +25,22 @@ class PatternNode(template.Node):
         self.name, self.nodelist, self.source = name, inner, source
 
     def render(self, context: Context) -> SafeString:
-        """The component, with its source to unfold."""
+        """The component, with its source to unfold. A sample is no text of a page: its words stay as they are."""
         shown = mark_safe(self.nodelist.render(context))  # noqa: S308  our own template, rendered with escaping
+        name = gettext(self.name)
         return format_html(
-            '<div class="stack is-tight"><p class="meta">{}</p><div data-pattern="{}">{}</div>'
-            '<details><summary class="meta">How it is made<span class="sr">: {}</span></summary>'
-            '<pre class="code" tabindex="0" role="region" aria-label="Source: {}">{}</pre></details></div>',
-            *(self.name, slugify(self.name), shown, self.name, self.name, self.source),
+            '<div class="stack is-tight"><p class="meta">{}</p><div data-pattern="{}" translate="no">{}</div>'
+            '<details><summary class="meta">{}<span class="sr">: {}</span></summary>'
+            '<pre class="code" tabindex="0" role="region" aria-label="{}">{}</pre></details></div>',
+            *(name, slugify(self.name), shown, gettext("How it is made"), name),
+            *(gettext("Source: %(pattern)s") % {"pattern": name}, self.source),
         )
 
 
 @register.tag
 def pattern(parser: Parser, token: Token) -> PatternNode:
     """Everything up to `endpattern`, and its text: the lexer has kept that."""
-    name = token.split_contents()[1].strip("\"'")
+    name = token.split_contents()[1].removeprefix("_(").removesuffix(")").strip("\"'")
     ahead = [each for each in reversed(parser.tokens) if isinstance(each, Token)]  # it takes them from the end
     end = next(place for place, each in enumerate(ahead) if each.contents == "endpattern")
     inner = parser.parse(("endpattern",))

@@ -14,6 +14,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
 from core.accounts import project
 from core.accounts.models import Role, User
@@ -92,9 +93,11 @@ def percent_of(part: float, whole: float) -> str:
 
 @register.filter
 def plural(count: int, words: str) -> str:
-    """{{ 2|plural:"person,people" }} -> 2 people."""
-    one, _, many = words.partition(",")
-    return wording.plural(count, one, many)
+    """{{ 2|plural:_("person,people") }} -> 2 people. A language may have more than two forms."""
+    forms = words.split(",")
+    # Translators: the number of each plural form, 0 for the first: in it stands the right form of "person,people".
+    place = int(ngettext("0", "1", count))
+    return f"{wording.number(count)}{wording.NBSP}{forms[min(place, len(forms) - 1)]}"
 
 
 @register.filter
@@ -123,7 +126,9 @@ def ago(at: datetime | None) -> SafeString:
 def due(at: datetime | None) -> SafeString:
     """When something starts: "in 8 min", or "due now" once its time has come."""
     if at is not None and at <= timezone.now():
-        return format_html('<time datetime="{}" title="{}">due now</time>', at.isoformat(), wording.full_time(at))
+        return format_html(
+            '<time datetime="{}" title="{}">{}</time>', at.isoformat(), wording.full_time(at), gettext("due now")
+        )
     return ago(at)
 
 
@@ -156,7 +161,10 @@ def bar(share: float | str, label: str) -> SafeString:
 def coverage_bar(covered: Any) -> SafeString:
     """Of how many people a property is known, and of how many it was rejected."""
     known, rejected = (wording.percent(share, 100, digits=1) for share in (covered.known, covered.rejected))
-    return charts.bar([(covered.known, ""), (covered.rejected, "p3")], label=f"{known} known, {rejected} rejected")
+    return charts.bar(
+        [(covered.known, ""), (covered.rejected, "p3")],
+        label=gettext("%(known)s known, %(rejected)s rejected") % {"known": known, "rejected": rejected},
+    )
 
 
 @register.inclusion_tag("ui/_job.html")
@@ -171,8 +179,8 @@ def job(what: Work | Progress, *, title: str, unit: str, href: str = "", note: s
 
 @register.filter
 def pace(rate: float, unit: str) -> str:
-    """{{ 10.94|pace:"row,rows" }} -> 10.9 rows a second."""
-    return wording.pace(rate, unit.partition(",")[2] or f"{unit}s")
+    """{{ 10.94|pace:_("row,rows") }} -> 10.9 rows a second."""
+    return wording.pace(rate, unit.rsplit(",", maxsplit=1)[-1])
 
 
 @register.inclusion_tag("ui/_slots.html")
@@ -231,7 +239,9 @@ def sort_link(context: dict[str, Any], by: str, label: str) -> SafeString:
 def clear_link(context: dict[str, Any]) -> SafeString:
     """Where anything was asked of this list, the way back to the whole of it."""
     request: HttpRequest = context["request"]
-    return format_html('<a href="{}?clear=1">Clear</a>', request.path) if is_narrowed(request.GET) else SafeString("")
+    if not is_narrowed(request.GET):
+        return SafeString("")
+    return format_html('<a href="{}?clear=1">{}</a>', request.path, gettext("Clear"))
 
 
 @register.simple_tag
@@ -256,7 +266,8 @@ def share_of(part: float, whole: float) -> str:
 @register.filter
 def up_or_down(moved: int) -> str:
     """74 -> up 74."""
-    return f"{'up' if moved > 0 else 'down'} {wording.number(abs(moved))}"
+    text = gettext("up %(count)s") if moved > 0 else gettext("down %(count)s")
+    return text % {"count": wording.number(abs(moved))}
 
 
 @register.filter
@@ -270,20 +281,26 @@ def growth_sentence(sized: Any) -> str:
     """What a size chart says: "Up 74 since 10 December, to 268 people."."""
     (first_day, first), (_, last) = sized.series[0], sized.series[-1]
     moved = last - first
-    since = f"since {first_day.day} {first_day:%B}"
     if not moved:
-        return f"As many as on {first_day.day} {first_day:%B}: {wording.plural(last, 'person', 'people')}."
-    return f"{up_or_down(moved).capitalize()} {since}, to {wording.plural(last, 'person', 'people')}."
+        text = gettext("As many as on %(day)s: %(people)s.")
+    elif moved > 0:
+        text = gettext("Up %(moved)s since %(day)s, to %(people)s.")
+    else:
+        text = gettext("Down %(moved)s since %(day)s, to %(people)s.")
+    known = {"moved": wording.number(abs(moved)), "day": wording.long_day(first_day), "people": wording.people(last)}
+    return text % known
 
 
 @register.filter
 def growth_label(sized: Any) -> str:
     """The same for whoever does not see the chart."""
     (first_day, first), (last_day, last) = sized.series[0], sized.series[-1]
-    return (
-        f"Size by day, from {wording.number(first)} on {first_day.day} {first_day:%B} "
-        f"to {wording.number(last)} on {last_day.day} {last_day:%B}"
-    )
+    return gettext("Size by day, from %(first)s on %(first_day)s to %(last)s on %(last_day)s") % {
+        "first": wording.number(first),
+        "first_day": wording.long_day(first_day),
+        "last": wording.number(last),
+        "last_day": wording.long_day(last_day),
+    }
 
 
 @register.filter
@@ -306,7 +323,7 @@ def cell(value: Any) -> str:
 @register.filter
 def because(label: str) -> str:
     """A cause inside a sentence: someone's name stays, a known cause reads on."""
-    return label if " " in label and label[:1].islower() else f"{label} did it"
+    return label if " " in label and label[:1].islower() else gettext("%(label)s did it") % {"label": label}
 
 
 @register.filter

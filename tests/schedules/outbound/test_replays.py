@@ -11,10 +11,11 @@ from django.db import connection
 from django.utils import timezone
 
 from core.accounts import project
-from core.accounts.actors import SYSTEM
+from core.accounts.actors import SYSTEM, Actor
 from core.accounts.models import AuditEntry
 from core.lib import uuid7
 from core.lib.errors import InvalidInput, NotFound, Refused
+from core.ui import notices
 from core.work import leases
 from core.work.leases import LostLease
 from core.work.models import Work, WorkState
@@ -27,6 +28,7 @@ from schedules.outbound.replays import AGAIN, MISSED
 from tests.api.door import Program, assert_one_shape
 from tests.pipeline.people import event, take
 from tests.schedules.outbound.world import World, cart, carts, deliver, person, states
+from tests.ui.shop import make_user
 
 LATER = Wanted(since=datetime.fromisoformat("2100-01-01T00:00:00Z"))
 
@@ -239,6 +241,28 @@ def test_conditions_that_make_no_sense_any_more_end_a_replay_with_the_reason(wor
     assert found is not None
     assert found.state == WorkState.FAILED
     assert "no property gone" in found.error
+
+
+def test_whoever_began_a_replay_hears_how_it_ended(world: World) -> None:
+    made, alice = world.subscribe(), make_user()
+    carts(1, 1, 2, 3, 4)
+    deliver()
+
+    def begin() -> None:
+        replays.start(made.pk, AGAIN, Wanted(), actor=Actor.person(alice))
+
+    begin()
+    assert notices.awaits(alice.pk)
+    while replays.work_slice():
+        pass
+    [told] = notices.unread(alice.pk)
+    assert (told.look, told.text) == ("ok", "4\u00a0deliveries on the way.")
+    deliver()
+    begin()
+    replays.stop(made.pk, actor=Actor.person(alice))
+    replays.work_slice()
+    assert not notices.awaits(alice.pk)
+    assert notices.unread(alice.pk) == []  # who stopped it knows
 
 
 # ---------------------------------------------------------------- how long deliveries are kept

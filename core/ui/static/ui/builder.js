@@ -30,7 +30,7 @@ async function ask() {
     }
   } catch (error) {
     if (error.name !== "AbortError" && asking === running) {
-      live.textContent = "The people could not be counted just now. Your rules are as you left them.";
+      live.textContent = form.dataset.failed;
     }
   }
   if (asking === running) live.removeAttribute("aria-busy");

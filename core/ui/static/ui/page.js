@@ -1,6 +1,6 @@
 // What the keyboard and a list's head can do besides. Every page works without it: each of these is a link or a box too.
 
-const keys = document.getElementById("keys"); // absent when someone switched the shortcuts off
+const keys = document.getElementById("hotkeys"); // absent when someone switched the shortcuts off
 const box = document.getElementById("find");
 const PATIENCE = 1500; // milliseconds between the two letters of one shortcut
 let first = "";
