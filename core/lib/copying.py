@@ -20,7 +20,7 @@ class CopyCursor(Protocol):
 
     db: Any
 
-    def copy_expert(self, sql: Any, file: Any, size: int) -> None:
+    def copy_expert(self, sql: Any, file: Any, size: int, /) -> None:
         """Run a COPY statement against a file."""
 
 
@@ -34,7 +34,7 @@ def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iter
     )
     text = "\n".join(map("\t".join, zip(*cells, strict=True))) + "\n"
     with cursor.db.wrap_database_errors:  # Django translates the errors of `execute`, but not those of this
-        cursor.copy_expert(statement, io.StringIO(text), size=_CHUNK)
+        cursor.copy_expert(statement, io.StringIO(text), _CHUNK)
 
 
 def copy_new(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
