@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from apps_connectors import apps_store
 from apps_connectors.models import App
-from benchmarks.harness import app_options, connect_to, run_sql
+from benchmarks.harness import app_options, connect_to, indexes_afterwards, run_sql
 from core.accounts import keys
 from core.accounts.actors import SYSTEM
 from core.accounts.models import ApiKey, Role, User
@@ -46,6 +46,8 @@ _RULES = (
     ("signed_up", "date"),
     ("last_purchase_at", "date"),
 )
+_LARGE = ("profile", "profile_identity", "profile_change", "event", "group_member", "group_membership_change",
+          "export_record", "sent_log", "outbound_delivery")  # fmt: skip
 _STORED_TIME = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 # A UUIDv7 of the time `at`, with what the number `n` gives as its random part.
 _UUID7 = (
@@ -56,12 +58,19 @@ _UUID7 = (
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """One of each kind, for addresses; `user` is an admin."""
+    """One of each kind, for addresses; `user` is an admin.
+
+    `busy` did a tenth as much as all others together, `merged` became part of them; `plan` is a run that would change
+    everyone.
+    """
 
     user: User
     guid: UUID
     event_id: UUID
     ids: dict[str, int]
+    busy: UUID
+    merged: UUID
+    plan: int
 
 
 def fill(profiles: int, *, source: str) -> Filled:
@@ -74,19 +83,22 @@ def fill(profiles: int, *, source: str) -> Filled:
     rules = {name: create_rule(NewRule(name, kind, is_unique=name in {"user_id", "email"}), actor=SYSTEM).pk
              for name, kind in _RULES}  # fmt: skip
     app = apps_store.create_app("postgres", "Warehouse", app_options(source), actor=SYSTEM)
-    _fill_profiles(profiles, rules)
-    _fill_events(profiles, key)
-    groups = _fill_groups(profiles)
     _fill_source(source)
-    schedules = _fill_schedules(app, rules["email"], groups)
-    run = _fill_runs(min(MOST_RUNS, max(30, profiles // 100)), schedules, now)
-    subscription = _fill_outbound(profiles, schedules[-1], run.pk)
+    with indexes_afterwards(_LARGE):
+        _fill_profiles(profiles, rules)
+        _fill_events(profiles, key)
+        groups = _fill_groups(profiles)
+        schedules = _fill_schedules(app, rules["email"], groups)
+        run = _fill_runs(min(MOST_RUNS, max(30, profiles // 100)), schedules, now)
+        subscription = _fill_outbound(profiles, schedules[-1], run.pk)
+        plan = _fill_plan(schedules[5], profiles)
+        busy, merged = _fill_busy_person(profiles)
     with connection.cursor() as cursor:
         cursor.execute("vacuum (analyze)")
     guid, event_id = _ask("select profile_id, id from event where profile_id is not null order by id desc limit 1")
     ids = {"group_id": groups[0].pk, "rule_id": rules["locale"], "app_id": app.pk, "schedule_id": schedules[-1].pk,
            "run_id": run.pk, "subscription_id": subscription.pk, "person_id": user.pk, "key_id": key.pk}  # fmt: skip
-    return Filled(user, guid, event_id, ids)
+    return Filled(user, guid, event_id, ids, busy, merged, plan)
 
 
 def _fill_source(name: str) -> None:
@@ -129,7 +141,7 @@ def _fill_events(profiles: int, key: ApiKey) -> None:
         f" 'api_key', {key.pk}, json_build_object('total', e.n % 200, 'sku', 'item ' || e.n % 40),"
         " case when e.n % 50 = 0 then 'unlinked' else 'processed' end, case when e.n % 50 > 0 then p.guid end"
         f" from (select n, now() - interval '365 days' * (1 - n::float / {count}) as at"
-        f" from generate_series(1, {count}) n) e join bench_person p on p.n = 1 + e.n * 7919 % {profiles}",
+        f" from generate_series(1::bigint, {count}) n) e join bench_person p on p.n = 1 + e.n * 7919 % {profiles}",
         f"insert into event_key (key, event_id) select md5('api_key:{key.pk}:' || message_id)::uuid, id from event"
         " where received_at > now() - interval '7 days'",
     )
@@ -215,6 +227,49 @@ def _fill_outbound(profiles: int, schedule: Schedule, run_id: int) -> Subscripti
         " from generate_series(1, 2000) n",
     )
     return subscription
+
+
+def _fill_plan(schedule: Schedule, profiles: int) -> int:
+    """A dry run of an export whose plan concerns everyone: one in a hundred would be removed, one in ten is new."""
+    now = timezone.now()
+    work = Work.objects.create(kind="export", subject="bench plan", state="complete", next_at=now, started_at=now)
+    removed, created = profiles // 100, profiles // 10
+    counters = {"plan_created": created, "plan_updated": profiles - removed - created, "plan_removed": removed,
+                "plan_held": profiles - created}  # fmt: skip
+    run = Run.objects.create(schedule=schedule, direction="export", work=work, state="complete", trigger="person:1",
+                             started_at=now, finished_at=now, counters=counters, options={"plan": True})  # fmt: skip
+    key = "'person' || n || '@example.com'"
+    held, owed = "n % 10 <> 3", "n % 100 <> 0"
+    _run(
+        "insert into export_record (schedule_id, profile_id, state, key, payload, group_names, owed_key, owed_payload,"
+        " owed_group_names, claimed_key, next_at, attempts, error, run_id)"
+        f" select {schedule.pk}, guid, 'planned', case when {held} then {key} end,"
+        f" case when {held} then jsonb_build_object('email', {key}) end, case when {held} then '[]'::jsonb end,"
+        f" case when {owed} then {key} end, case when {owed} then jsonb_build_object('email', {key}) end,"
+        f" case when {owed} then '[\"Group 0\"]'::jsonb end, {key}, '9000-01-01', 0, '', {run.pk} from bench_person"
+    )
+    return run.pk
+
+
+def _fill_busy_person(profiles: int) -> tuple[UUID, UUID]:
+    """Someone with very many events, and one of three people who became part of them."""
+    id_ = _UUID7.format(at="e.at", n="('busy' || e.n)")
+    _run(
+        "insert into event (id, message_id, type, occurred_at, received_at, source_kind, source_id, payload, state,"
+        f" profile_id) select {id_}, 'busy' || e.n, 'Visit', e.at, e.at,"
+        " 'api_key', 1, json_build_object('page', e.n % 50), 'processed', p.guid"
+        f" from (select n, now() - interval '365 days' * random() as at from generate_series(1, {profiles // 10}) n) e,"
+        " bench_person p where p.n = 1",
+        "update profile set merged_into = (select guid from bench_person where n = 1)"
+        " where guid in (select guid from bench_person where n in (2, 3, 4))",
+        "delete from group_member where profile_id in (select guid from bench_person where n in (2, 3, 4))",
+        'insert into profile_merge (winner_id, loser_id, at, cause, identities, repointed, values, joined, "left",'
+        " undone_cause) select w.guid, l.guid, now(), 'person:1', '[]', '[]', '{}', '[]', '[]', ''"
+        " from bench_person w, bench_person l where w.n = 1 and l.n in (2, 3, 4)",
+    )
+    busy, merged = _ask("select max(guid) filter (where n = 1), max(guid) filter (where n = 2) from ("
+                        "select n, guid::text from bench_person where n in (1, 2)) p")  # fmt: skip
+    return UUID(busy), UUID(merged)
 
 
 def _run(*statements: str) -> None:

@@ -33,6 +33,8 @@ MOST_P95_MS, MOST_QUERIES = 150, 15
 SHOWN = 10  # the slowest, and those with the most statements
 # What is no page of its own: whole files, and what a tool answers in its own time.
 LEFT_OUT = {
+    "erasures:person": "a file of all that is known of someone",
+    "erasures_api:person": "a file of all that is known of someone",
     "groups:download": "a file of everyone",
     "groups_api:members_csv": "a file of everyone",
     "runs:download_plan": "a file of everyone",
@@ -111,6 +113,7 @@ def searches(filled: Filled) -> Iterator[str]:
         for text in ("person1", "person12345@example.com", "nobody", "7", str(filled.guid)):
             yield f"{path}?{name}={text}"
     yield f"/profiles/?group={group}"
+    yield f"/profiles/?group={group}&q=person1"
     yield f"/profiles/?before={filled.guid}"
     yield "/profiles/?sort=newest"
     for query in (
@@ -123,7 +126,6 @@ def searches(filled: Filled) -> Iterator[str]:
     ):
         yield f"/events/?{query}"
     yield f"/events/?before={filled.event_id}"
-    yield f"/groups/breakdown/?property={rule}"
     yield f"/groups/{group}/breakdown/?property={rule}"
     yield f"/groups/overlap/?group={group}&group={group + 1}"
     yield f"/profiles/why/{group}/?who=person7@example.com"
@@ -135,8 +137,30 @@ def searches(filled: Filled) -> Iterator[str]:
     yield f"/schedules/{filled.ids['schedule_id']}/people/?state=rejected"
     yield f"/schedules/{filled.ids['schedule_id']}/people/?q=person1"
     yield f"/outbound-events/{filled.ids['subscription_id']}/?state=rejected"
+    yield from _of_one_export(filled)
+    yield from _of_one_person(filled)
     for path in ("profiles", "events", "runs", "deliveries", f"groups/{group}/members", f"groups/{group}/log"):
         yield f"/api/v1/{path}/?limit=50"
+
+
+def _of_one_export(filled: Filled) -> Iterator[str]:
+    """The plan of a run that would change everyone, and who is at a destination, searched as people search."""
+    plan, ledger = f"/runs/{filled.plan}/plan/", f"/schedules/{filled.ids['schedule_id']}/people/"
+    yield plan
+    yield f"/api/v1/runs/{filled.plan}/plan/rows/"
+    for query in ("kind=removed", "kind=created", "q=person77777@", "q=nobody", "kind=removed&q=nobody"):
+        yield f"{plan}?{query}"
+    for query in ("state=owed", "state=held", "q=nobody", "state=rejected&q=person777", f"after={filled.busy}"):
+        yield f"{ledger}?{query}"
+
+
+def _of_one_person(filled: Filled) -> Iterator[str]:
+    """Someone who did very much, and someone who became part of them."""
+    for guid in (filled.busy, filled.merged):
+        for page in ("", "changes/", "merges/", "past/"):
+            yield f"/profiles/{guid}/{page}"
+        yield f"/events/?person={guid}"
+        yield f"/api/v1/profiles/{guid}/events/"
 
 
 def _walk(patterns: list[Any], prefix: str = "/", names: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Any]]:

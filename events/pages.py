@@ -22,8 +22,9 @@ from core.ui.causes import Cause
 from core.ui.search import Hit
 from core.ui.wording import relative
 from events.models import Event, EventState, Inbox
-from events.queries import ids_of, source_causes
+from events.queries import ids_of, newest_of, source_causes
 from profiles import queries
+from profiles.models import ProfilePropertyRule
 from profiles.queries import Person
 
 SPANS: Mapping[str, tuple[str | Promise, timedelta]] = {
@@ -36,7 +37,7 @@ LOOKS: Mapping[str, str] = {EventState.PROCESSED: "ok", EventState.UNLINKED: "wa
 _PATIENCE = "3s"  # a rare type among millions of events is not worth waiting for longer
 _RECENT = 1000  # events among which types are looked for, to offer them
 _MOST_TYPES = 30
-LOOKED_AT = 200_000  # events whose payloads are looked into at once
+LOOKED_AT = 100_000  # events whose payloads are looked into at once
 
 
 class TooSlow(Exception):
@@ -78,12 +79,12 @@ class Row:
     person: Person | None
 
 
-def read_filters(given: Mapping[str, str]) -> Filters:
+def read_filters(given: Mapping[str, str], rules: Sequence[ProfilePropertyRule]) -> Filters:
     """The filters of a query string; what means nothing is left out. Someone is named as in the search for people."""
     person = given.get("person", "").strip()
     people = None
     if person:
-        people = tuple(queries.search_ids(person, queries.rules_in_use()))
+        people = tuple(queries.search_ids(person, rules))
     span, state = given.get("span", ""), given.get("state", "")
     return Filters(
         type=given.get("type", "").strip(),
@@ -118,18 +119,21 @@ def find(filters: Filters, *, before: UUID | None, limit: int) -> Found:
         found = found.filter(type=filters.type)
     if filters.state:
         found = found.filter(state=filters.state)
-    if filters.people is not None:
-        found = found.filter(profile_id__in=filters.people)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("set local statement_timeout = %s", [_PATIENCE])
-            answer = _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
-            cursor.execute("set local statement_timeout = default")
-            return answer
+            return _find(found, filters, limit)
     except OperationalError as error:
         if getattr(error.__cause__, "pgcode", None) == errorcodes.QUERY_CANCELED:
             raise TooSlow from None
         raise
+
+
+def _find(found: QuerySet[Event], filters: Filters, limit: int) -> Found:
+    if filters.people is not None:
+        about = has_payload(found, key=filters.key, value=filters.value) if filters.key else found
+        return Found(newest_of(filters.people, about, limit=limit))
+    return _look_into(found, filters, limit) if filters.key else Found(list(found[:limit]))
 
 
 def _look_into(found: QuerySet[Event], filters: Filters, limit: int) -> Found:
@@ -150,9 +154,9 @@ def has_payload(events: QuerySet[Event], *, key: str, value: str = "") -> QueryS
     return events.filter(asked)
 
 
-def show(events: Sequence[Event]) -> list[Row]:
+def show(events: Sequence[Event], rules: Sequence[ProfilePropertyRule]) -> list[Row]:
     """Events with who they are about and what produced them, with a few statements for all of them."""
-    people = name_people([event.profile_id for event in events if event.profile_id is not None])
+    people = name_people([event.profile_id for event in events if event.profile_id is not None], rules)
     sources = source_causes(events)
     named = causes.name_all(sources.values())
     return [
@@ -174,12 +178,13 @@ def word_of(event: Event) -> str:
     return gettext("Found no person") if event.state == EventState.UNLINKED else gettext("Rejected")
 
 
-def name_people(profile_ids: Sequence[UUID]) -> dict[UUID, Person]:
-    """Who these profiles are; those that are gone are absent."""
+def name_people(profile_ids: Sequence[UUID], rules: Sequence[ProfilePropertyRule] | None = None) -> dict[UUID, Person]:
+    """Who these profiles are; those that are gone are absent. `rules` in use are read when they are not given."""
     profiles = queries.by_ids(list(dict.fromkeys(profile_ids)))
     if not profiles:
         return {}
-    return {person.profile.pk: person for person in queries.name_people(profiles, queries.rules_in_use())}
+    known = queries.rules_in_use() if rules is None else rules
+    return {person.profile.pk: person for person in queries.name_people(profiles, known)}
 
 
 def recent_types() -> list[str]:

@@ -24,6 +24,7 @@ from events import over_time, pages
 from events.inbox import count_waiting
 from events.models import EventState
 from events.replay import MOST, RELINK, replay
+from profiles.queries import rules_in_use
 
 _MOST_WAITING = 10_000  # counted; beyond that the page says “more than”
 
@@ -33,7 +34,8 @@ _MOST_WAITING = 10_000  # counted; beyond that the page says “more than”
 @remembers("type", "state", "span")
 def list_events(request: HttpRequest) -> HttpResponse:
     """Events, the newest first. While its first page is open it asks for newer ones; 204 when there are none."""
-    filters = pages.read_filters(request.GET.dict())
+    rules = rules_in_use()
+    filters = pages.read_filters(request.GET.dict(), rules)
     before = read_guid(request.GET.get("before"))
     try:
         looked, is_slow = pages.find(filters, before=before, limit=PAGE_SIZE + 1), False
@@ -46,7 +48,7 @@ def list_events(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     is_paused = bool(request.GET.get("paused"))
     context: dict[str, Any] = {
-        "rows": pages.show(events),
+        "rows": pages.show(events, rules),
         "filters": filters,
         "is_slow": is_slow,
         "waiting": min(waiting, _MOST_WAITING),
@@ -84,7 +86,7 @@ def replay_events(request: HttpRequest) -> HttpResponse:
     """Take one event again, or those that the list's filters pick, the newest first, up to a limit."""
     one = read_guid(request.POST.get("event"))
     try:
-        filters = pages.read_filters(request.POST.dict())
+        filters = pages.read_filters(request.POST.dict(), rules_in_use())
         ids = [one] if one else [event.pk for event in pages.find(filters, before=None, limit=MOST).events]
     except pages.TooSlow:
         messages.error(request, gettext("Looking through all events for this takes too long. Choose a shorter time."))

@@ -1,10 +1,14 @@
-"""What groups have in common and how their members differ: overlap, breakdown, the values of a property. Reads only."""
+"""What groups have in common and how their members differ: overlap, breakdown, the values of a property. Reads only.
+
+A page waits for the answer, so of many people some ten thousand are looked at, and the numbers are said to be about so.
+The same pages of the table are drawn each time, so that an answer stays what it was while nothing changes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -13,11 +17,13 @@ from psycopg2 import sql
 
 from core.accounts import project
 from core.lib.errors import InvalidInput, Refused
-from core.ui.wording import number, value_text
+from core.ui.counting import Question, estimate
+from core.ui.wording import number, rounded, value_text
 from profiles.models import ProfilePropertyRule
 
 LIMIT_MS = 5_000
 MOST_GROUPS, MOST_VALUES, RANGES = 8, 20, 10
+FEW, SAMPLED = 30_000, 10_000  # so many people are all looked at; of more, about this many
 _CANCELED = "57014"  # PostgreSQL's code for a statement that ran into its time limit
 _NUMBERS = ("integer", "float")
 
@@ -27,10 +33,17 @@ select groups, count(*) from (
       from group_member where group_id = any(%s) group by profile_id
 ) as combined group by groups order by count(*) desc, groups
 """
+_SAMPLED_OVERLAP = """
+select groups, count(*) from (select guid from profile tablesample system (%s) repeatable (0)) p
+ cross join lateral (select array_agg(m.group_id order by m.group_id) as groups
+                       from group_member m where m.profile_id = p.guid and m.group_id = any(%s)) m
+ where groups is not null group by groups order by count(*) desc, groups
+"""
 _MEMBERS = sql.SQL(
-    "with held as materialized (select p.properties -> %s as value from profile p where p.merged_into is null{}) "
+    "with held as materialized (select p.properties -> %s as value from profile p{} where p.merged_into is null{}) "
 )
-_OF_GROUP = sql.SQL(" and p.guid in (select m.profile_id from group_member m where m.group_id = {})")
+_OF_GROUP = sql.SQL(" and p.guid = any(array(select m.profile_id from group_member m{} where m.group_id = {}))")
+_SAMPLE = sql.SQL(" tablesample system ({}) repeatable (0)")
 _TOP = sql.SQL("""
 select value #>> '{{}}', count(*), sum(count(*)) over (), count(*) over () from (
     {values}
@@ -71,6 +84,7 @@ class Overlap:
     sizes: Mapping[int, int]
     combinations: tuple[Combination, ...]
     pairs: Mapping[tuple[int, int], int]
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,7 @@ class Breakdown:
     parts: tuple[Part, ...]
     rest: int
     without_value: int
+    is_exact: bool = True
 
 
 def overlap(group_ids: Sequence[int]) -> Overlap:
@@ -100,9 +115,16 @@ def overlap(group_ids: Sequence[int]) -> Overlap:
             gettext("Choose 2 to %(most_groups)s groups.") % {"most_groups": MOST_GROUPS},
             {"groups": gettext("Choose 2 to %(most_groups)s groups.") % {"most_groups": MOST_GROUPS}},
         )
+    about = estimate(
+        {"members": Question("group_member where group_id = any(%s)", [asked]), "people": Question("profile")}
+    )
+    share = _share_of(about["members"], about["people"])
     with _patiently() as cursor:
-        cursor.execute(_OVERLAP, [asked])
-        combinations = tuple(Combination(tuple(row[0]), row[1]) for row in cursor.fetchall())
+        if share == 1:
+            cursor.execute(_OVERLAP, [asked])
+        else:
+            cursor.execute(_SAMPLED_OVERLAP, [100 * share, asked])
+        combinations = tuple(Combination(tuple(row[0]), _project(row[1], share)) for row in cursor.fetchall())
     sizes = dict.fromkeys(asked, 0)
     pairs = {(one, other): 0 for one in asked for other in asked if one < other}
     for each in combinations:
@@ -111,13 +133,18 @@ def overlap(group_ids: Sequence[int]) -> Overlap:
         for pair in pairs:
             if set(pair) <= set(each.group_ids):
                 pairs[pair] += each.people
-    return Overlap(sizes, combinations, pairs)
+    return Overlap(sizes, combinations, pairs, is_exact=share == 1)
 
 
 def break_down(rule: ProfilePropertyRule, *, group_id: int | None = None, most: int = MOST_VALUES) -> Breakdown:
     """Members of a group, or everyone, by a property. Raises Refused when it takes too long."""
-    of_group = sql.SQL("") if group_id is None else _OF_GROUP.format(sql.Literal(group_id))
-    reader = _Reader(rule, _MEMBERS.format(of_group), most)
+    if group_id is None:
+        share = _share_of(estimate({"people": Question("profile")})["people"])
+        held = _MEMBERS.format(_sample(share), sql.SQL(""))
+    else:
+        share = _share_of(estimate({"members": Question("group_member where group_id = %s", [group_id])})["members"])
+        held = _MEMBERS.format(sql.SQL(""), _OF_GROUP.format(_sample(share), sql.Literal(group_id)))
+    reader = _Reader(rule, held, most)
     with _patiently() as cursor:
         cursor.execute(
             sql.SQL("{}select count(*), count(*) filter (where value is null) from held").format(reader.held),
@@ -125,7 +152,27 @@ def break_down(rule: ProfilePropertyRule, *, group_id: int | None = None, most: 
         )
         everyone, without = cursor.fetchone()
         parts, rest = reader.read(cursor) if everyone > without else ((), 0)
-    return Breakdown(everyone, parts, rest, without)
+    return Breakdown(
+        _project(everyone, share),
+        tuple(replace(part, people=_project(part.people, share)) for part in parts),
+        _project(rest, share),
+        _project(without, share),
+        is_exact=share == 1,
+    )
+
+
+def _share_of(about: int, whole: int | None = None) -> float:
+    """The part of `whole` that is looked at when about so many are concerned: everything where these are few."""
+    return 1 if about <= FEW else min(1.0, SAMPLED / max(1, whole or about))
+
+
+def _sample(share: float) -> sql.Composable:
+    return sql.SQL("") if share == 1 else _SAMPLE.format(sql.Literal(100 * share))
+
+
+def _project(people: int, share: float) -> int:
+    """How many there are about, when so many were found in a part of all."""
+    return people if share == 1 else rounded(round(people / share))
 
 
 @dataclass(frozen=True, slots=True)

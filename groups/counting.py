@@ -28,11 +28,12 @@ from groups.compile import HAPPENED, Scope, compile_leaf, compile_tree
 from groups.groups_store import check_rules
 from groups.sentence import say_leaf, say_node, say_tree
 from groups.tree import AnyLeaf, Leaf, Node
+from profiles.queries import FEW, about_everyone
 
 LIMIT_MS = 5_000
 SAMPLE = 10
-FEW = 20_000  # so many people are counted as quickly as estimated
 _SAMPLED = 4_000
+_SAMPLED_FOR_EVENTS = 1_000  # what each of them did is looked up in every week that is kept
 _CANCELED = "57014"  # PostgreSQL's code for a statement that ran into its time limit, or that was cancelled
 _DRAFT = re.compile(r"[A-Za-z0-9_-]{8,40}")
 # What reads events or members keeps a table of people in memory, whichever way the planner takes.
@@ -118,7 +119,7 @@ def count(rules: Any, *, sample: int = SAMPLE, limit_ms: int = LIMIT_MS) -> Coun
     node, began = check_rules(rules), time.monotonic()
     with _within(limit_ms) as cursor:
         now = _prepare(cursor)
-        some = _look_at_some(cursor, node, _about_everyone(cursor), now=now)
+        some = _look_at_some(cursor, node, about_everyone(), now=now)
         return _count(cursor, node, some, now=now, sample=sample, began=began)
 
 
@@ -141,7 +142,7 @@ def _stream(node: Node, name: str, limit_ms: int) -> Iterator[Estimated | Matche
     try:
         with _within(limit_ms, name=name) as cursor:
             now = _prepare(cursor)
-            everyone = _about_everyone(cursor)
+            everyone = about_everyone()
             some = _look_at_some(cursor, node, everyone, now=now)
         if everyone > FEW:
             yield Estimated(round(everyone * len(some.matching) / max(1, some.people)), everyone)
@@ -203,22 +204,13 @@ def _prepare(cursor: Any) -> datetime:
     return now
 
 
-def _about_everyone(cursor: Any) -> int:
-    """How many profiles there are, as the planner knows it; counted where it does not know, or where they are few."""
-    cursor.execute("select reltuples::bigint from pg_class where oid = 'profile'::regclass")
-    about = int(cursor.fetchone()[0])
-    if about > FEW:
-        return about
-    cursor.execute("select count(*) from profile where merged_into is null")
-    return int(cursor.fetchone()[0])
-
-
 def _look_at_some(cursor: Any, node: Node, everyone: int, *, now: datetime) -> _Sample:
     """A sample of whole pages of the table, and which of these people match."""
-    share = min(100.0, 100.0 * _SAMPLED / max(1, everyone))
+    wanted = _SAMPLED_FOR_EVENTS if node.event_types else _SAMPLED
+    share = min(100.0, 100.0 * wanted / max(1, everyone))
     cursor.execute(
         "select guid::text from profile tablesample system (%s) where merged_into is null limit %s",
-        [share, 2 * _SAMPLED],
+        [share, 2 * wanted],
     )
     guids = "{" + ",".join(row[0] for row in cursor.fetchall()) + "}"
     compiled = compile_tree(node, project.current().time_zone, scope=Scope.BATCH)

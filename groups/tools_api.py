@@ -151,6 +151,7 @@ class OverlapAnswer(serializers.Serializer[Any]):
     sizes = SizeAnswer(many=True)
     pairs = PairAnswer(many=True)
     combinations = CombinationAnswer(many=True)
+    is_exact = serializers.BooleanField(help_text="Whether all were counted; of many people it is a sample.")
 
 
 class OverlapOfGroups(Endpoint):
@@ -169,6 +170,7 @@ class OverlapOfGroups(Endpoint):
             "sizes": [{"group_id": group_id, "people": people} for group_id, people in found.sizes.items()],
             "pairs": [{"groups": list(pair), "people": people} for pair, people in found.pairs.items()],
             "combinations": found.combinations,
+            "is_exact": found.is_exact,
         }
         return Response(OverlapAnswer(shown).data)
 
@@ -193,6 +195,7 @@ class BreakdownAnswer(serializers.Serializer[Any]):
     parts = PartAnswer(many=True)
     rest = serializers.IntegerField(help_text="With other values than these.")
     without_value = serializers.IntegerField()
+    is_exact = serializers.BooleanField(help_text="Whether all were counted; of many people it is a sample.")
 
 
 class BreakdownOfGroup(Endpoint):

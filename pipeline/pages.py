@@ -28,6 +28,7 @@ from profiles.queries import Line, Person
 MOST_TAGS = 2  # groups named in a list before "+3"
 MOST_GROUPS = 200  # groups looked at on a page of one person
 TIMELINE = 20
+MOST_SEARCHED = 1_000  # people whom a text finds, to be looked for in a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,13 @@ def _text(by_key: Mapping[str, ProfilePropertyRule], key: str, value: Any) -> st
         return ""
     rule = by_key.get(key)
     return value_text(value, rule.type, is_identity=rule.is_unique) if rule else str(value)
+
+
+def search_group(group_id: int, text: str, rules: Sequence[ProfilePropertyRule]) -> list[Profile]:
+    """The members of a group among those whom a text finds; of very many it finds, among the first of them."""
+    found = queries.search_ids(text, rules, limit=MOST_SEARCHED)
+    members = group_pages.which_are_members(group_id, found)
+    return queries.by_ids([guid for guid in found if guid in members][: queries.MOST_FOUND + 1])
 
 
 def group_filter(group_id: int, *, before: UUID | None, limit: int, oldest_first: bool = False) -> list[Profile]:

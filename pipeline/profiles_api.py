@@ -31,8 +31,10 @@ from profiles.profile_answers import (
     ChangeAnswer,
     DetailedProfileAnswer,
     ProfileAnswer,
+    listed,
     show_changes,
     show_in_detail,
+    show_listed,
     show_profiles,
 )
 
@@ -76,8 +78,8 @@ class Profiles(Endpoint):
         if "group" in wanted:
             members = GroupMember.objects.filter(group=find_group(wanted["group"]))
             return answer_page(request, members, ordering="-profile_id", show=_show_members)
-        everyone = Profile.objects.filter(merged_into__isnull=True)
-        return answer_page(request, everyone, ordering="-guid", show=show_profiles)
+        everyone = listed(Profile.objects.filter(merged_into__isnull=True))
+        return answer_page(request, everyone, ordering="-guid", show=show_listed)
 
 
 class OneProfile(Endpoint):

@@ -25,7 +25,6 @@ from core.ui.sorting import read_sort
 from core.ui.wording import counted, people
 from core.work.models import UNFINISHED, Work
 from groups import groups_store
-from groups import pages as group_pages
 from groups.models import Group, GroupKind
 from pipeline import pages
 from pipeline.process import Contended
@@ -47,10 +46,7 @@ def list_profiles(request: HttpRequest) -> HttpResponse:
     before = read_guid(request.GET.get("before"))
     sort = read_sort(request, ("newest",), usual="-newest")  # by guid alone: an index on more would cost every update
     if text:
-        found = queries.search(text, rules)
-        if group is not None:
-            members = group_pages.which_are_members(group.pk, [profile.pk for profile in found])
-            found = [profile for profile in found if profile.pk in members]
+        found = queries.search(text, rules) if group is None else pages.search_group(group.pk, text, rules)
         people, more = found[: queries.MOST_FOUND], len(found) > queries.MOST_FOUND
     else:
         oldest_first = not sort.is_down

@@ -80,6 +80,7 @@ class SimulationAnswer(serializers.Serializer[Simulation]):
     people = serializers.IntegerField(help_text="How many people share them.")
     largest = serializers.IntegerField(help_text="How many people have the value that most people have.")
     examples = serializers.ListField(child=serializers.CharField())
+    is_complete = serializers.BooleanField(help_text="Whether everyone was looked at, and not only the newest.")
 
 
 class GuessFromTable(Endpoint):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
 from rest_framework import serializers
 
 from profiles import queries
@@ -61,6 +64,27 @@ class ChangeAnswer(serializers.Serializer[Any]):
 def show_profiles(profiles: Sequence[Profile]) -> list[dict[str, Any]]:
     """Profiles as lists answer them."""
     return [show_profile(profile) for profile in profiles]
+
+
+def listed(profiles: QuerySet[Profile]) -> QuerySet[Any, Any]:
+    """What `show_listed` needs of profiles; the properties as the text they are, since a list only passes them on."""
+    text = Cast("properties", TextField())
+    return profiles.annotate(text=text).values("guid", "text", "created_at", "updated_at", "hydrated_at", "merged_into")
+
+
+def show_listed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `listed` as lists answer profiles."""
+    return [
+        {
+            "id": row["guid"],
+            "properties": orjson.Fragment(row["text"]),
+            "created_at": row["created_at"],
+            "updated_at": row["updated_at"],
+            "hydrated_at": row["hydrated_at"],
+            "merged_into": row["merged_into"],
+        }
+        for row in rows
+    ]
 
 
 def show_profile(profile: Profile) -> dict[str, Any]:

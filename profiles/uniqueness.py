@@ -21,6 +21,7 @@ from profiles.types import compare_key
 
 _PAGE = 10_000
 _EXAMPLES = 3
+LOOKED_AT = 50_000  # people whose values a page can compare while someone waits
 _FIRST = UUID(int=0)
 
 
@@ -32,23 +33,26 @@ class Simulation:
     people: int
     largest: int
     examples: list[str]
+    is_complete: bool = True  # False: only the newest people were looked at, as many as `LOOKED_AT`
 
 
 def simulate(rule: ProfilePropertyRule) -> Simulation:
-    """Which people share a value now, in one pass over everyone; nothing changes."""
+    """Which people share a value now, among the newest `LOOKED_AT`; nothing changes."""
     blocked = list(project.current().blocked_values)
     with connection.cursor() as cursor:
         cursor.execute(
-            "select count(*), coalesce(sum(people), 0), coalesce(max(people), 0),"
-            " coalesce((array_agg(value order by people desc, value))[:%s], '{}')"
-            " from (select properties ->> %s as value, count(*) as people from profile"
-            "        where merged_into is null and jsonb_exists(properties, %s)"
-            "          and lower(properties ->> %s) <> all(%s)"
-            "        group by 1 having count(*) > 1) shared",
-            [_EXAMPLES, rule.key, rule.key, rule.key, blocked],
+            "with looked as materialized (select properties ->> %s as value from profile"
+            "  where merged_into is null order by guid desc limit %s)"
+            " select count(*), coalesce(sum(people), 0), coalesce(max(people), 0),"
+            " coalesce((array_agg(value order by people desc, value))[:%s], '{}'), (select count(*) from looked)"
+            " from (select value, count(*) as people from looked"
+            "        where value is not null and lower(value) <> all(%s) group by 1 having count(*) > 1) shared",
+            [rule.key, LOOKED_AT, _EXAMPLES, blocked],
         )
-        count, people, largest, examples = cursor.fetchone()
-    return Simulation(int(count), int(people), int(largest), [str(each) for each in examples])
+        count, people, largest, examples, looked_at = cursor.fetchone()
+    return Simulation(
+        int(count), int(people), int(largest), [str(each) for each in examples], is_complete=looked_at < LOOKED_AT
+    )
 
 
 def claim_all(rule: ProfilePropertyRule) -> None:

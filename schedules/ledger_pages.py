@@ -15,11 +15,15 @@ from profiles import queries
 from profiles.queries import Person
 from schedules.models import ExportRecord, RecordState, Schedule
 
-# What people choose from: the word, and the states behind it.
-FILTERS: dict[str, tuple[str | Promise, tuple[RecordState, ...]]] = {
-    "held": (gettext_lazy("Up to date"), (RecordState.HELD,)),
-    "owed": (gettext_lazy("Still owed"), (RecordState.OWED, RecordState.SENT, RecordState.PLANNED)),
-    "rejected": (gettext_lazy("Rejected"), (RecordState.REJECTED,)),
+MOST_FOUND = 1_000  # people whom a search looks up in the ledger; whoever has more writes more letters
+
+# What people choose from: the word, and the rows behind it. What goes beyond the state is what an index holds.
+_OWED = Q(state__in=[RecordState.OWED, RecordState.SENT, RecordState.PLANNED], next_at__isnull=False)
+_REJECTED = Q(state=RecordState.REJECTED, next_at__isnull=True) & ~Q(error="")
+FILTERS: dict[str, tuple[str | Promise, Q]] = {
+    "held": (gettext_lazy("Up to date"), Q(state=RecordState.HELD)),
+    "owed": (gettext_lazy("Still owed"), _OWED),
+    "rejected": (gettext_lazy("Rejected"), _REJECTED),
 }
 _PARTS = {
     "held": "count(*) filter (where state = 'held')",
@@ -51,17 +55,25 @@ class LedgerRow:
 def read_rows(
     schedule: Schedule, *, chosen: str = "", search: str = "", after: UUID | None = None, limit: int
 ) -> list[LedgerRow]:
-    """People in the order of their profiles, behind `after`; those whose key begins with `search`."""
+    """People in the order of their profiles, behind `after`; those whom `search` names by the start of a unique value,
+    or by the whole of what the destination knows them by."""
     rows = ExportRecord.objects.filter(schedule_id=schedule.pk)
     if chosen in FILTERS:
-        rows = rows.filter(state__in=FILTERS[chosen][1])
+        rows = rows.filter(FILTERS[chosen][1])
     if search:
-        rows = rows.filter(Q(key__istartswith=search) | Q(owed_key__istartswith=search))
+        rows = rows.filter(profile_id__in=_search(schedule, search))
     if after is not None:
         rows = rows.filter(profile_id__gt=after)
     found = list(rows.order_by("profile_id")[:limit])
     people = _name([record.profile_id for record in found])
     return [LedgerRow(record, people.get(record.profile_id)) for record in found]
+
+
+def _search(schedule: Schedule, text: str) -> list[UUID]:
+    """Who may be meant: by their values now, and by the key they stand for, also when their profile is gone."""
+    keys = ExportRecord.objects.filter(schedule_id=schedule.pk, claimed_key__in={text, text.lower(), text.upper()})
+    people = queries.search_ids(text, queries.rules_in_use(), limit=MOST_FOUND)
+    return [*people, *keys.values_list("profile_id", flat=True)]
 
 
 def count_rows(schedule: Schedule) -> Count:

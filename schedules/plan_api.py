@@ -98,20 +98,11 @@ class PlanRows(Endpoint):
         """Each person with every field that would change; none of a plan that is out of date."""
         wanted = read_query(request, PlanQuery)
         plan = plans.find(run_id)
-        limit = wanted["limit"]
-        rows = (
-            plans.read_rows(
-                plan,
-                kind=wanted.get("action", ""),
-                search=wanted.get("search", ""),
-                after=wanted.get("after"),
-                limit=limit + 1,
-            )
-            if plan.is_current
-            else []
-        )
-        following = rows[limit - 1].profile_id if len(rows) > limit else None
-        return Response({"next": following, "results": [_show_row(row) for row in rows[:limit]]})
+        if not plan.is_current:
+            return Response({"next": None, "results": []})
+        kind, search = wanted.get("action", ""), wanted.get("search", "")
+        page = plans.read_page(plan, kind=kind, search=search, after=wanted.get("after"), limit=wanted["limit"])
+        return Response({"next": page.following, "results": [_show_row(row) for row in page.rows]})
 
 
 class SendPlan(Endpoint):

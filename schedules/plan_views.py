@@ -39,19 +39,21 @@ def show_plan(request: HttpRequest, run_id: int) -> HttpResponse:
     plan = plans.find(run_id)
     kind, search = _read_filters(request)
     after = read_guid(request.GET.get("after"))
-    found = plans.read_rows(plan, kind=kind, search=search, after=after, limit=PAGE_SIZE + 1) if plan.is_current else []
-    rows = found[:PAGE_SIZE]
+    page = plans.PlanPage([], None)
+    if plan.is_current:
+        page = plans.read_page(plan, kind=kind, search=search, after=after, limit=PAGE_SIZE)
     context = {
         "plan": plan,
         "run": plan.run,
         "schedule": plan.run.schedule,
         "rhythm": pages.rhythm(plan.run.schedule),
         "guard": plan_pages.show_guard(plan),
-        "rows": plan_pages.show_rows(plan.run.schedule, rows),
+        "rows": plan_pages.show_rows(plan.run.schedule, page.rows),
         "kind": kind,
         "search": search,
         "tabs": [("", gettext("All"), plan.all), *((each.value, each.label, count) for each, count in plan.by_kind)],
-        "next_after": rows[-1].profile_id if len(found) > PAGE_SIZE else None,
+        "next_after": page.following,
+        "looked_at": plans.LOOKED_AT if page.is_cut else None,
         "is_later_page": after is not None,
     }
     return answer(request, "runs/plan.html", "runs/_plan_rows.html", context)

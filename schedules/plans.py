@@ -162,34 +162,60 @@ class PlannedRow:
         return find_differences(self.before, self.after, self.groups_before, self.groups_after)
 
 
+@dataclass(frozen=True, slots=True)
+class PlanPage:
+    """Rows of a plan; the next page goes on behind `following` (None: this was the last).
+
+    `is_cut`: only `LOOKED_AT` rows were looked at, and there are more that may fit.
+    """
+
+    rows: list[PlannedRow]
+    following: UUID | None
+    is_cut: bool = False
+
+
+LOOKED_AT = 20_000  # rows in which something is looked for at once, as no index holds what stands in them
 _KIND = "case when owed_key is null then 'removed' when key is null then 'created' else 'updated' end"
+_OF_KIND = {
+    "": "true",
+    "removed": "owed_key is null",  # has an index: few among very many, and the first that people look at
+    "created": "owed_key is not null and key is null",
+    "updated": "owed_key is not null and key is not null",
+}
+_PLANNED = "schedule_id = %(schedule)s and next_at is not null and profile_id > %(after)s"
+_LOOK_TO = f"select profile_id from export_record where {_PLANNED} order by profile_id offset %(looked_at)s - 1 limit 1"
 _ROWS = f"""
-    select profile_id, {_KIND}, coalesce(owed_key, key, may_hold #>> '{{0,key}}', ''), payload, owed_payload,
+    select profile_id, {_KIND}, coalesce(owed_key, key, may_hold #>> '{{{{0,key}}}}', ''), payload, owed_payload,
            group_names, owed_group_names, accepted_at
       from export_record
-     where schedule_id = %(schedule)s and next_at is not null and profile_id > %(after)s
-       and (%(kind)s = '' or {_KIND} = %(kind)s)
+     where {_PLANNED} and {{kind}} and {{within}}
        and (%(search)s = '' or concat_ws(' ', key, owed_key, payload::text, owed_payload::text) ilike %(pattern)s)
-     order by profile_id limit %(limit)s
+     order by profile_id limit %(limit)s + 1
 """
 
 
-def read_rows(
-    plan: Plan, *, kind: str = "", search: str = "", after: UUID | None = None, limit: int = 50
-) -> list[PlannedRow]:
+def read_page(plan: Plan, *, kind: str = "", search: str = "", after: UUID | None = None, limit: int = 50) -> PlanPage:
     """The rows of a current plan in the order of their profiles, behind `after`; those that hold `search` anywhere."""
     escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     given: dict[str, Any] = {
         "schedule": plan.run.schedule_id,
         "after": after or UUID(int=0),
-        "kind": kind,
         "search": search,
         "pattern": f"%{escaped}%",
         "limit": limit,
+        "looked_at": LOOKED_AT,
     }
     with connection.cursor() as cursor:
-        cursor.execute(_ROWS, given)
-        return [_read(*row) for row in cursor.fetchall()]
+        looked_to = None
+        if search or kind in ("created", "updated"):
+            cursor.execute(_LOOK_TO, given)
+            looked_to = next((row[0] for row in cursor.fetchall()), None)
+        within = "profile_id <= %(looked_to)s" if looked_to else "true"
+        cursor.execute(_ROWS.format(kind=_OF_KIND[kind], within=within), {**given, "looked_to": looked_to})
+        rows = [_read(*row) for row in cursor.fetchall()]
+    if len(rows) > limit:
+        return PlanPage(rows[:limit], rows[limit - 1].profile_id)
+    return PlanPage(rows, looked_to, is_cut=looked_to is not None)
 
 
 def stream_csv(plan: Plan, *, kind: str = "", search: str = "") -> Iterator[str]:
@@ -197,14 +223,16 @@ def stream_csv(plan: Plan, *, kind: str = "", search: str = "") -> Iterator[str]
     fields = list(plan.run.schedule.fields.order_by("pk").values_list("field", flat=True))
     heads = ["action", "key", "profile", *(f"{name} ({when})" for name in fields for when in ("now", "then"))]
     yield make_line([write_cell(head) for head in [*heads, "groups (now)", "groups (then)"]])
-    after: UUID | None = None
-    while rows := read_rows(plan, kind=kind, search=search, after=after, limit=_STREAMED_AT_ONCE):
-        for row in rows:
+    page = read_page(plan, kind=kind, search=search, limit=_STREAMED_AT_ONCE)
+    while True:
+        for row in page.rows:
             before, then = row.before or {}, row.after or {}
             values = [value for name in fields for value in (before.get(name), then.get(name))]
             groups = [", ".join(row.groups_before), ", ".join(row.groups_after)]
             yield make_line(map(write_cell, [row.kind.value, row.key, str(row.profile_id), *values, *groups]))
-        after = rows[-1].profile_id
+        if page.following is None:
+            return
+        page = read_page(plan, kind=kind, search=search, after=page.following, limit=_STREAMED_AT_ONCE)
 
 
 def _read(

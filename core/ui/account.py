@@ -18,7 +18,7 @@ from core.accounts import people, project, sessions, two_factor
 from core.accounts.models import NumberFormat, Role, User
 from core.accounts.permissions import role_required
 from core.ui.browsers import name_browser
-from core.ui.forms import ProductForm, actor_of, render_form, told
+from core.ui.forms import LongSelect, ProductForm, actor_of, render_form, told
 from core.ui.project_settings import list_zones
 from core.ui.wording import city_of, counted
 
@@ -32,6 +32,7 @@ class AccountForm(ProductForm):
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
         required=False,
+        widget=LongSelect,
         help_text=gettext_lazy(
             "Times on the pages are shown in it. Schedules, groups and exports keep to the project’s."
         ),

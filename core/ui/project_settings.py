@@ -17,7 +17,7 @@ from core.accounts import project
 from core.accounts.models import Role
 from core.accounts.permissions import role_required
 from core.accounts.project import ProjectSettings
-from core.ui.forms import ProductForm, actor_of, render_form, told
+from core.ui.forms import LongSelect, ProductForm, actor_of, render_form, told
 
 
 def list_zones(known: str = "") -> list[tuple[str, str]]:
@@ -47,6 +47,7 @@ class SettingsForm(ProductForm):
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
         choices=list_zones,
+        widget=LongSelect,
         help_text=gettext_lazy(
             "Days begin here, for groups and schedules. Times are shown in it to whoever chose no other one in"
             " their account."
@@ -55,6 +56,7 @@ class SettingsForm(ProductForm):
     phone_region = forms.ChoiceField(
         label=gettext_lazy("Phone region"),
         choices=_regions,
+        widget=LongSelect,
         help_text=gettext_lazy("For phone numbers that are written without a country."),
     )
     blocked_values = forms.CharField(

@@ -158,7 +158,7 @@ def read_data(subscription: Subscription) -> SubscriptionData:
         app_id=subscription.app_id,
         match=subscription.match,
         value=subscription.value,
-        groups=tuple(subscription.groups.order_by("pk").values_list("group_id", flat=True)),
+        groups=tuple(each.group_id for each in sorted(subscription.groups.all(), key=lambda each: each.pk)),
         properties=tuple(subscription.properties.order_by("pk").values_list("rule__key", flat=True)),
         follows=subscription.follows_id,
         where=tuple(subscription.where),

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
 
 from core.accounts.actors import SYSTEM
 from core.lib.errors import InvalidInput, Refused
@@ -118,6 +119,25 @@ def test_the_overlap_counts_everyone_once_and_pairs_of_groups() -> None:
     assert found.pairs == {(one.pk, two.pk): 1, (one.pk, three.pk): 1, (two.pk, three.pk): 1}
     with pytest.raises(InvalidInput, match="2 to 8"):
         analysis.overlap([one.pk])
+
+
+def test_of_very_many_people_a_sample_is_looked_at_and_the_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    country = make_rule("country")
+    alice, bob, charlie = make_profiles([{"country": "USA"}, {"country": "USA"}, {"country": "Chad"}])
+    one, two = manual("One", [alice, bob]), manual("Two", [bob, charlie])
+    with connection.cursor() as cursor:
+        cursor.execute("analyze profile; analyze group_member")  # what is decided by the planner's estimate
+    assert analysis.overlap([one.pk, two.pk]).is_exact
+    monkeypatch.setattr(analysis, "FEW", 0)
+    monkeypatch.setattr(analysis, "SAMPLED", 1.9999)  # so nearly all of them that every page of the table is drawn
+    found = analysis.overlap([one.pk, two.pk])
+    members = analysis.break_down(country, group_id=one.pk)
+    assert not (found.is_exact)
+    assert not (members.is_exact)
+    assert not (analysis.break_down(country).is_exact)
+    monkeypatch.setattr(analysis, "SAMPLED", 2.9999)
+    assert analysis.overlap([one.pk, two.pk]).pairs == {(one.pk, two.pk): 1}
+    assert [(part.label, part.people) for part in analysis.break_down(country).parts] == [("USA", 2), ("Chad", 1)]
 
 
 def parts(rule: ProfilePropertyRule, group: Group | None = None, **more: Any) -> list[tuple[str, int]]:

@@ -120,7 +120,7 @@ def test_programs_do_the_same(shop: Shop) -> None:
     assert "customers" in nothing.json()["error"]["message"]
 
 
-def test_what_would_be_if_a_property_identified_people() -> None:
+def test_what_would_be_if_a_property_identified_people(monkeypatch: pytest.MonkeyPatch) -> None:
     rule("user_id", "integer", is_unique=True)
     phone = rule("phone")
     take(*(event({"user_id": number, "phone": str(number // 3)}) for number in range(10)))
@@ -129,4 +129,9 @@ def test_what_would_be_if_a_property_identified_people() -> None:
     assert (found.shared_values, found.people, found.largest) == (3, 9, 3)
     program = Program("profiles:read")
     answer = program.client.get("/api/v1/rules/phone/unique/", headers={"Authorization": f"Bearer {program.token}"})
-    assert answer.json() == {"shared_values": 3, "people": 9, "largest": 3, "examples": ["0", "1", "2"]}
+    told = {"shared_values": 3, "people": 9, "largest": 3, "examples": ["0", "1", "2"], "is_complete": True}
+    assert answer.json() == told
+    monkeypatch.setattr(uniqueness, "LOOKED_AT", 5)
+    newest = uniqueness.simulate(phone)
+    assert newest.people <= 3
+    assert not newest.is_complete

@@ -74,7 +74,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(world: World) -> No
     world.people(CHARLIE)
     plan = look(schedule)
     assert (plan.created, plan.updated, plan.removed, plan.held, plan.afterwards) == (1, 1, 1, 2, 2)
-    rows = {row.key: row for row in plans.read_rows(plan)}
+    rows = {row.key: row for row in plans.read_page(plan).rows}
     assert rows["alice@example.com"].differences == [Difference("name", "Alice", "Alicia")]
     assert rows["bob@example.com"].kind == "removed"
     assert rows["charlie@example.com"].groups_after == ("vip",)
@@ -146,7 +146,7 @@ def test_a_second_dry_run_says_the_same(world: World) -> None:
     world.people(ALICE, BOB)
     schedule = world.export()
     first, second = look(schedule), look(schedule)
-    assert [row.key for row in plans.read_rows(first)] == [row.key for row in plans.read_rows(second)]
+    assert [row.key for row in plans.read_page(first).rows] == [row.key for row in plans.read_page(second).rows]
     assert (second.created, second.updated, second.removed) == (2, 0, 0)
     with pytest.raises(Refused, match="Another run began"):
         plans.send(first.run.pk, actor=SYSTEM)
@@ -185,11 +185,24 @@ def test_a_plan_waits_for_a_destination_that_is_down_and_stays_what_it_was(world
 def test_rows_are_found_by_kind_and_by_any_value(world: World) -> None:
     world.people(ALICE, BOB, {"email": "50%_off@example.com", "first_name": "Percent"})
     plan = look(world.export())
-    assert [row.key for row in plans.read_rows(plan, search="ALIC")] == ["alice@example.com"]
-    assert [row.key for row in plans.read_rows(plan, search="50%_")] == ["50%_off@example.com"]
-    assert plans.read_rows(plan, kind="removed") == []
-    first = plans.read_rows(plan, limit=2)
-    assert len(plans.read_rows(plan, after=first[-1].profile_id, limit=2)) == 1
+    assert [row.key for row in plans.read_page(plan, search="ALIC").rows] == ["alice@example.com"]
+    assert [row.key for row in plans.read_page(plan, search="50%_").rows] == ["50%_off@example.com"]
+    assert plans.read_page(plan, kind="removed").rows == []
+    first = plans.read_page(plan, limit=2).rows
+    assert len(plans.read_page(plan, after=first[-1].profile_id, limit=2).rows) == 1
+
+
+def test_rows_are_looked_for_in_so_many_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.people(ALICE, BOB, CHARLIE)
+    plan = look(world.export())
+    monkeypatch.setattr(plans, "LOOKED_AT", 2)
+    first = plans.read_page(plan, search="charlie")
+    assert (first.rows, first.is_cut) == ([], True)
+    second = plans.read_page(plan, search="charlie", after=first.following)
+    assert [row.key for row in second.rows] == ["charlie@example.com"]
+    assert (second.following, second.is_cut) == (None, False)
+    assert len(plans.read_page(plan).rows) == 3
+    assert len(list(plans.stream_csv(plan, kind="created"))) == 4
 
 
 def test_a_plan_is_downloaded_as_a_csv_without_formulas(world: World) -> None:
@@ -243,7 +256,7 @@ def test_the_guard_stops_a_run_that_would_remove_too_many(world: World, low_guar
     assert exporting.find_due() == []
     plan = plans.find(run.pk)
     assert (plan.removed, plan.held, plan.is_current) == (4, 10, True)
-    assert len(plans.read_rows(plan, kind="removed")) == 4
+    assert len(plans.read_page(plan, kind="removed").rows) == 4
 
 
 def test_a_person_may_send_what_the_guard_stopped(world: World, low_guard: None) -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 from core.accounts.actors import Actor
 from core.accounts.models import Role
 from plugins.contracts import ACCEPTED, Outcome, OutcomeKind
+from profiles.models import ProfileIdentity
 from schedules import exporting, plans
 from schedules.models import Run, RunState, Schedule
 from tests.schedules.destinations import Memory, Shelf, World, export, make_world, wait_for_horizon, work
@@ -103,7 +104,8 @@ def test_people_and_times_are_sent_again_from_pages(world: World, editor: Client
 
 
 def test_whom_the_destination_refused_is_found_and_tried_again(world: World, editor: Client) -> None:
-    _, bob = world.people(ALICE, BOB)
+    alice, bob = world.people(ALICE, BOB)
+    ProfileIdentity.objects.create(rule=world.rules["email"], value="alice@example.com", profile_id=alice)
     schedule = world.export()
     shelf().answer = lambda item: Outcome(OutcomeKind.REJECT, "Not Bob.") if item.new["name"] == "Bob" else ACCEPTED  # type: ignore[index]
     export(schedule)
@@ -111,6 +113,7 @@ def test_whom_the_destination_refused_is_found_and_tried_again(world: World, edi
     assert "Not Bob." in page
     assert "alice@example.com" not in page
     assert "alice@example.com" in read(editor, f"/schedules/{schedule.pk}/people/?q=ALI")
+    assert "bob@example.com" in read(editor, f"/schedules/{schedule.pk}/people/?q=Bob@example.com")
     assert "Nobody fits" in read(editor, f"/schedules/{schedule.pk}/people/?q=zoe")
     shelf().answer = Shelf().answer
     wait_for_horizon()
