@@ -17,9 +17,11 @@ import psycopg2
 from django.db import connection
 from psycopg2 import sql
 
+from core.accounts import project
 from core.lib.processes import ProcessGroup
 from grouparoo.running import beat_command, process_env, web_command, worker_command
 from grouparoo.settings import DATABASE_URL, REDIS_URL
+from profiles import ruleset
 
 _ADDRESS = ("host", "port", "user", "password")
 
@@ -81,6 +83,21 @@ def other_database(suffix: str) -> Iterator[str]:
         yield name
     finally:
         _on_server(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def empty_product() -> None:
+    """Take every row out of the product's tables, as after its first migration."""
+    kept = ("django_migrations", "django_content_type", "auth_permission")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')"
+            " and not relispartition and relname <> all(%s)",
+            [list(kept)],
+        )
+        names = sql.SQL(", ").join(sql.Identifier(row[0]) for row in cursor.fetchall())
+        cursor.execute(sql.SQL("truncate {}").format(names))
+    project.forget()
+    ruleset.forget()
 
 
 def connect_to(database: str) -> Any:

@@ -12,7 +12,7 @@ from uuid import UUID
 from events.models import SourceKind
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class InboundEvent:
     """An event before it is processed.
 
@@ -44,6 +44,11 @@ def event_key(source_kind: str, source_id: int, message_id: str) -> UUID:
     The message ids of import Runs name their schedule or their run themselves: a row that an earlier run of the same
     schedule has taken is known.
     """
+    return UUID(event_key_text(source_kind, source_id, message_id))
+
+
+def event_key_text(source_kind: str, source_id: int, message_id: str) -> str:
+    """The same as 32 hexadecimal digits, which the pipeline needs no more of."""
     if source_kind == SourceKind.RUN:
         source_id = 0
-    return UUID(bytes=md5(f"{source_kind}:{source_id}:{message_id}".encode(), usedforsecurity=False).digest())
+    return md5(f"{source_kind}:{source_id}:{message_id}".encode(), usedforsecurity=False).hexdigest()

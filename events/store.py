@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from core.lib import uuid7
-from core.lib.copying import copy_rows
+from core.lib.copying import copy_new, copy_rows
 from core.lib.json import dumps
 from core.lib.mentions import Mentions
 from core.lib.storable import find_problem, find_problem_in_text
@@ -34,7 +34,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class ProcessedEvent:
     """An event with its fate. `key` is set when it has yet to be taken (rows of import Runs)."""
 
@@ -44,36 +44,29 @@ class ProcessedEvent:
     state: str
     profile_id: UUID | None
     error: str
-    key: UUID | None
+    key: str | None
 
 
 class KeyTaken(Exception):
     """A message of this batch was stored by someone else in the meantime."""
 
 
-def taken_keys(keys: Iterable[UUID]) -> set[UUID]:
+def taken_keys(keys: Iterable[str]) -> set[str]:
     """Which of these messages were stored before."""
-    wanted = list(keys)
+    wanted = ",".join(keys)
     if not wanted:
         return set()
     with connection.cursor() as cursor:
-        cursor.execute("select key from event_key where key = any(%s)", [wanted])
-        return {row[0] for row in cursor.fetchall()}
+        cursor.execute("select key from event_key where key = any(%s::uuid[])", [f"{{{wanted}}}"])
+        return {row[0].hex for row in cursor.fetchall()}
 
 
 def finish(events: Sequence[ProcessedEvent]) -> None:
     """Store processed events and take their keys, in the caller's transaction; raises KeyTaken when one was taken."""
-    keyed = [{"key": event.key, "event_id": event.id} for event in events if event.key is not None]
+    keyed = sorted((event.key, event.id.hex) for event in events if event.key is not None)
     with connection.cursor() as cursor:
-        if keyed:
-            cursor.execute(
-                "insert into event_key (key, event_id)"
-                " select key, event_id from json_to_recordset(%s::json) as k(key uuid, event_id uuid)"
-                " order by key on conflict do nothing",
-                [dumps(keyed)],
-            )
-            if cursor.rowcount != len(keyed):
-                raise KeyTaken
+        if keyed and not copy_new(cursor, "event_key", ("key", "event_id"), keyed):
+            raise KeyTaken
         if again := [event.id for event in events if event.event.is_replay]:
             cursor.execute("delete from event where id = any(%s)", [again])
         copy_rows(

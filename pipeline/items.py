@@ -12,7 +12,7 @@ from core.lib import uuid7
 from core.lib.clock import from_us, to_us
 from core.lib.json import NotStorable, dumps
 from events import store
-from events.envelope import InboundEvent, event_key
+from events.envelope import InboundEvent, event_key_text
 from profiles import suppression
 from profiles.naming import DEVICE, absorbed_in, device_in
 from profiles.properties import savable, type_payload
@@ -44,14 +44,14 @@ class BatchResult:
     unanswered: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class Item:
     """An event of the batch with what it says. `index` is its place in the caller's batch."""
 
     index: int
     event: InboundEvent
     id: UUID
-    key: UUID | None  # yet to be taken; None when the door took it
+    key: str | None  # yet to be taken; None when the door took it
     payload_text: str
     arrival: Arrival
 
@@ -60,7 +60,9 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
     """The events that count: repetitions and what PostgreSQL cannot hold are left out and told in `result`."""
     blocked = project.current().blocked_values
     ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
-    keys = [None if event.id else event_key(event.source_kind, event.source_id, event.message_id) for event in batch]
+    keys = [
+        None if event.id else event_key_text(event.source_kind, event.source_id, event.message_id) for event in batch
+    ]
     seen = store.taken_keys(key for key in keys if key is not None)
     rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
     user_id = ruleset.by_key.get(project.current().user_id_key)

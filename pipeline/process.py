@@ -259,7 +259,8 @@ def _carried(
     read_us = now_us
     for item, person in zip(items, resolution.people_of, strict=True):
         if person is not None and person.merged_into is None and item.event.carried:
-            carried[person.guid] = {**carried.get(person.guid, {}), **item.event.carried}
+            earlier = carried.get(person.guid)
+            carried[person.guid] = {**earlier, **item.event.carried} if earlier else item.event.carried
             if item.event.read_at is not None:
                 read_us = min(read_us, to_us(item.event.read_at))
     return carried, read_us

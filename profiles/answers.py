@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from profiles.hydration import Fetched
 from profiles.identity import Identity, Owners, identity_of
@@ -11,6 +12,9 @@ from profiles.person import Person
 from profiles.properties import Fact, type_value
 from profiles.resolution import take_value
 from profiles.ruleset import Rule, RuleSet
+from profiles.type_columns import type_column
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def owners_of_answers(fetched: Fetched, ruleset: RuleSet, owners: Owners) -> set[Identity]:
@@ -34,15 +38,47 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
     if not asked:
         return
     plain = {key: rule for key, rule in asked.items() if not rule.is_unique}
+    taken_of = _take_columns(people, fetched, plain)
+    rest_of: dict[frozenset[str], list[tuple[str, Rule]]] = {}  # by what was taken already
     for person in people:
         answers = fetched.values.get(person.guid, {})
-        taken = person.take_first(plain, answers)
-        for key, rule in asked.items():
-            if key in taken or key not in answers:
-                continue
-            fact = _fact(rule, answers[key], person, owners)
-            take_value(fact, person, owners, as_of=fetched.as_of_us, cause=None, now_us=now_us)
+        taken = taken_of.get(person.guid, _NOTHING)
+        if taken not in rest_of:
+            rest_of[taken] = [(key, rule) for key, rule in asked.items() if key not in taken]
+        for key, rule in rest_of[taken]:
+            if key in answers:
+                fact = _fact(rule, answers[key], person, owners)
+                take_value(fact, person, owners, as_of=fetched.as_of_us, cause=None, now_us=now_us)
         person.finish_hydration(asked, answered=answers.keys(), hydrated_us=fetched.as_of_us)
+
+
+def _take_columns(people: Sequence[Person], fetched: Fetched, plain: Mapping[str, Rule]) -> dict[UUID, frozenset[str]]:
+    """Let those who are new take, column by column, the answers to `plain` rules that need no judging: the keys taken.
+
+    Of someone new nothing is known for a rule, unless the event itself said it, so they take what fits as it is. Most
+    answers of a first load are of this kind. Where something does not fit, the long way keeps the text and the reason.
+    """
+    alike: dict[tuple[str, ...], list[Person]] = {}  # by the rules that they take an answer for
+    for person in people:
+        if person.is_new and (answers := fetched.values.get(person.guid)):
+            if person.meta or not person.values.keys().isdisjoint(plain):
+                known = person.meta.keys() | person.values.keys()
+                keys = tuple(key for key in answers if key in plain and key not in known)
+            else:
+                keys = tuple(filter(plain.__contains__, answers))
+            alike.setdefault(keys, []).append(person)
+    taken: dict[UUID, frozenset[str]] = {}
+    for keys, group in alike.items():
+        rows = [fetched.values[person.guid] for person in group]
+        columns = [type_column(plain[key], [row[key] for row in rows]) for key in keys]
+        everything = frozenset(keys)
+        for person, values in zip(group, zip(*(typed for typed, _ in columns), strict=True), strict=bool(keys)):
+            person.take_first(keys, values)
+            taken[person.guid] = everything
+        for key, (_, misfits) in zip(keys, columns, strict=True):
+            for place in misfits:
+                taken[group[place].guid] -= {key}
+    return taken
 
 
 def _fact(rule: Rule, raw: Any, person: Person, owners: Owners) -> Fact:

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from core.lib.clock import to_us
+from core.lib.copying import copy_new
 from core.lib.json import dumps, loads
 from profiles.models import ANONYMOUS
 from profiles.person import Person
@@ -185,16 +186,8 @@ def claim(owners: Owners) -> None:
             )
             if cursor.rowcount != len(gone):
                 raise Outrun
-        if new:
-            cursor.execute(
-                "insert into profile_identity (rule_id, value, profile_id)"
-                " select rule_id, value, profile_id"
-                " from json_to_recordset(%s::json) as n(rule_id bigint, value text, profile_id uuid)"
-                " order by rule_id, value on conflict do nothing",
-                [dumps([{"rule_id": rule_id, "value": value, "profile_id": guid} for rule_id, value, guid in new])],
-            )
-            if cursor.rowcount != len(new):
-                raise Outrun
+        if new and not copy_new(cursor, "profile_identity", ("rule_id", "value", "profile_id"), sorted(new)):
+            raise Outrun
 
 
 def move(pairs: Sequence[tuple[UUID, UUID]]) -> list[tuple[UUID, Identity]]:

@@ -149,6 +149,8 @@ class ProfileIdentity(models.Model):
     """Who owns a value of a unique property. This constraint, not an `if`, is what makes unique properties unique.
 
     Who was merged with others owns their values too. With the rule ANONYMOUS the ids of nobody in particular.
+    Without a constraint on the profile: checking it for each new row cost a first import much, and identities are
+    written only while their profile is locked, or made, which deleting it takes too.
     """
 
     pk = models.CompositePrimaryKey("rule", "value")
@@ -156,7 +158,7 @@ class ProfileIdentity(models.Model):
         ProfilePropertyRule, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
     )
     value = models.TextField(db_collation="C")  # C, so that the primary key also serves searches by prefix
-    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identities")
+    profile = models.ForeignKey(Profile, on_delete=models.CASCADE, related_name="identities", db_constraint=False)
 
     class Meta:
         db_table = "profile_identity"

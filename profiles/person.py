@@ -6,14 +6,13 @@ The pipeline reads people in bulk, changes them here in memory by one rule (the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from profiles import meta
 from profiles.meta import Entry
-from profiles.rejected import Rejected
 from profiles.ruleset import Rule
 
 MERGED = "_merged_into"  # in the change log beside the keys of properties: [before, after]
@@ -85,29 +84,13 @@ class Person:
                 del self.meta[key]
         return True
 
-    def take_first(self, rules: Mapping[str, Rule], answers: Mapping[str, Any]) -> set[str]:
-        """Take those of the answers to `rules`, none unique, that need no judging; the keys of those taken.
-
-        Someone new of whom nothing at all is known for a rule takes what fits as it is. Most answers of a first load
-        are of this kind, so they go this short way.
-        """
-        taken: set[str] = set()
-        if self.row_version is not None:
-            return taken
-        values, entries, before = self.values, self.meta, self.before
-        for key, raw in answers.items():
-            rule = rules.get(key)
-            if rule is None or key in values or key in entries:
-                continue
-            try:
-                value = rule.parse(raw)
-            except Rejected:
-                continue  # the long way keeps the text and the reason
-            if value is not None:
-                before[key] = None
-                values[key] = value
-            taken.add(key)
-        return taken
+    def take_first(self, keys: Sequence[str], values: Sequence[Any]) -> None:
+        """Take typed values (None: none) for keys of which nothing is known yet, as someone new does."""
+        fresh = dict(zip(keys, values, strict=True))
+        if None in values:
+            fresh = {key: value for key, value in fresh.items() if value is not None}
+        self.values.update(fresh)
+        self.before.update(dict.fromkeys(fresh))
 
     def put_back(self, key: str, value: Any, entry: Entry | None) -> None:
         """Make a value, and what is known of it, what they were once."""
@@ -117,11 +100,11 @@ class Person:
         else:
             self.meta.pop(key, None)
 
-    def finish_hydration(self, asked: dict[str, Rule], *, answered: Collection[str], hydrated_us: int) -> None:
+    def finish_hydration(self, asked: dict[str, Rule], *, answered: KeysView[str], hydrated_us: int) -> None:
         """Move hydrated_at; rules that gave no answer this time keep the as-of they had."""
         if self.hydrated_us is not None and hydrated_us <= self.hydrated_us:
             return
-        for key in asked.keys() - set(answered):
+        for key in () if asked.keys() <= answered else asked.keys() - answered:
             entry = self.meta.get(key)
             if meta.get(entry, meta.AS_OF) is None:
                 kept = list(entry or [])

@@ -25,7 +25,7 @@ from profiles.types import Rejected
 _REJECTED_LENGTH = 200  # characters of a rejected text that are kept
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class Fact:
     """One typed value of an event. `rejected` is [text, reason] when it did not fit; the value is then None."""
 
@@ -92,7 +92,7 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     touched = [person for person in people if person.is_touched or person.is_new]
     if not touched:
         return Changes((), frozenset(), 0)
-    touched.sort(key=lambda person: person.guid)
+    touched.sort(key=lambda person: person.guid.int)  # a UUID compares itself in Python
     changes = [_Change(person, person.changed_values()) for person in touched]
     _insert([change.person for change in changes if change.person.is_new])
     _update([change for change in changes if not change.person.is_new], now_us=now_us)
@@ -107,7 +107,7 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes them at half the speed
 class _Change:
     """Someone who is written, with what the change log says: key -> [old, new]."""
 

@@ -127,7 +127,8 @@ _cache = _Cache()
 
 
 # Written out, since every batch and every call at a door asks this.
-_NOW = "select clock_timestamp(), coalesce((select version from rule_set_version where id = 1), 0)"
+_VERSION = "coalesce((select version from rule_set_version where id = 1), 0)"
+_NOW = f"select clock_timestamp(), {_VERSION}"
 
 
 def current_version() -> int:
@@ -164,9 +165,10 @@ def _ask_now() -> tuple[datetime, int]:
 
 def hold(version: int) -> bool:
     """Inside a transaction: keep rules from changing until it ends; False when they are no longer of `version`."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [RULES_LOCK])
-    return current_version() == version
+    with connection.cursor() as cursor:  # each statement of one call has a snapshot of its own
+        cursor.execute(f"select pg_advisory_xact_lock_shared({RULES_LOCK}); select {_VERSION}")
+        held: int = cursor.fetchone()[0]
+    return held == version
 
 
 def _read(*, version: int, region: str) -> RuleSet:

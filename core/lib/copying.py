@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from psycopg2 import sql
+from django.db import IntegrityError
+from psycopg2 import errorcodes, sql
 
+_SPECIAL = "\\\t\n\r"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_CHUNK = 1 << 18  # bytes that go to the server at once
 
 
 class CopyCursor(Protocol):
@@ -17,32 +20,56 @@ class CopyCursor(Protocol):
 
     db: Any
 
-    def copy_expert(self, sql: Any, file: Any) -> None:
+    def copy_expert(self, sql: Any, file: Any, size: int, /) -> None:
         """Run a COPY statement against a file."""
 
 
 def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """COPY `rows` into `table`. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
-    lines = [_line(row) for row in rows]
-    if not lines:
+    cells = [_cells(column) for column in zip(*rows, strict=True)]
+    if not cells:
         return
-    lines.append("")
     statement = sql.SQL("copy {} ({}) from stdin").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
+    text = "\n".join(map("\t".join, zip(*cells, strict=True))) + "\n"
     with cursor.db.wrap_database_errors:  # Django translates the errors of `execute`, but not those of this
-        cursor.copy_expert(statement, io.StringIO("\n".join(lines)))
+        cursor.copy_expert(statement, io.StringIO(text), _CHUNK)
 
 
-def _line(row: Sequence[Any]) -> str:
-    """One line. Looking for the few characters in the whole line is far cheaper than translating every text."""
-    cells = [value if type(value) is str else _cell(value) for value in row]
-    line = "\t".join(cells)
-    if "\\" not in line and "\n" not in line and "\r" not in line and line.count("\t") == len(cells) - 1:
-        return line
-    return "\t".join(
-        [value.translate(_ESCAPES) if type(value) is str else cell for value, cell in zip(row, cells, strict=True)]
-    )
+def copy_new(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+    """COPY rows with unique keys that nobody has, as far as the caller knows, in the order of the keys.
+
+    False when somebody had one after all; then the transaction can only be rolled back. That is rare and the caller
+    starts over, so it costs far less than having every row inserted by itself, as `on conflict` does.
+    """
+    try:
+        copy_rows(cursor, table, columns, rows)
+    except IntegrityError as error:
+        if getattr(error.__cause__, "pgcode", None) != errorcodes.UNIQUE_VIOLATION:
+            raise
+        return False
+    return True
+
+
+def _cells(column: Sequence[Any]) -> Sequence[str]:
+    """A column as COPY reads it. What kind of values it holds is decided for all of them at once, not for each."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return _texts(column)
+    if kinds == {UUID}:
+        return [value.hex for value in column]
+    return [_text(value) if type(value) is str else _cell(value) for value in column]
+
+
+def _texts(column: Sequence[str]) -> Sequence[str]:
+    """Looking for the few characters in the whole column is far cheaper than translating every text."""
+    whole = "".join(column)
+    return list(map(_text, column)) if any(each in whole for each in _SPECIAL) else column
+
+
+def _text(value: str) -> str:
+    return value.translate(_ESCAPES) if any(each in value for each in _SPECIAL) else value
 
 
 def _cell(value: Any) -> str:

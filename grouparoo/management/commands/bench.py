@@ -16,12 +16,38 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from psycopg2 import sql
 
-from benchmarks import api, export, groups, hydration, incremental, ingest, isolation, outbound, pages, pipeline, upload
+from benchmarks import (
+    api,
+    export,
+    groups,
+    hydration,
+    incremental,
+    ingest,
+    isolation,
+    outbound,
+    pages,
+    pipeline,
+    upload,
+    workers,
+)
 from grouparoo.running import process_env
 
 BENCHMARKS = {
     each.__name__.rpartition(".")[2]: each.run
-    for each in (api, export, groups, hydration, incremental, ingest, isolation, outbound, pages, pipeline, upload)
+    for each in (
+        api,
+        export,
+        groups,
+        hydration,
+        incremental,
+        ingest,
+        isolation,
+        outbound,
+        pages,
+        pipeline,
+        upload,
+        workers,
+    )
 }
 SMALL = 10_000
 _INSIDE = "GROUPAROO_BENCH_DATABASE"  # set in the process that runs on the benchmark's own database

@@ -56,6 +56,7 @@ CHECKS: dict[str, str] = {
         "select count(*) from work w where w.kind in ('import', 'export')"
         " and not exists (select from run r where r.work_id = w.id)"
     ),
+    "identities whose profile does not exist": f"select count(*) from profile_identity i where {_NOBODY.format('i')}",
     "identities of profiles that became part of another": (
         "select count(*) from profile_identity i join profile p on p.guid = i.profile_id"
         " where p.merged_into is not null"

@@ -1,0 +1,63 @@
+"""A column of values is typed as its values would be one by one: the same values, the same misfits."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from profiles.rejected import Rejected
+from profiles.ruleset import Rule, parser_of
+from profiles.type_columns import type_column
+from profiles.types import TYPES
+
+_TEXTS = st.text(max_size=12) | st.sampled_from(["", "  ", " a ", "a\0b", "\ud800", "Zoë", "1", "yes", "2019-01-05"])
+_NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -0.0, 2**63, -(2**63), Decimal("1.5")])
+_TIMES = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=14))])) | st.datetimes()
+_ALIKE = st.one_of(
+    *(st.lists(kind, min_size=1, max_size=6) for kind in (_TEXTS, st.integers(), st.floats(), st.booleans(), _TIMES))
+)
+_MIXED = st.lists(st.none() | _TEXTS | _NUMBERS | st.booleans() | _TIMES, min_size=1, max_size=6)
+
+
+def rule_of(type_name: str, *, is_array: bool = False) -> Rule:
+    return Rule(
+        id=1,
+        key="any",
+        label="Any",
+        type=type_name,
+        is_unique=False,
+        is_array=is_array,
+        identity_rank=None,
+        app_id=1,
+        retrieval="column",
+        query="",
+        column={},
+        column_key="",
+        paused_reason="",
+        is_timed=False,
+        reads=(),
+        parse=parser_of(type_name, is_array=is_array, region="US"),
+    )
+
+
+@pytest.mark.parametrize("is_array", [False, True])
+@pytest.mark.parametrize("type_name", sorted(TYPES))
+@given(raws=_ALIKE | _MIXED)
+def test_a_column_gives_what_its_values_give_one_by_one(type_name: str, is_array: bool, raws: list[Any]) -> None:
+    rule = rule_of(type_name, is_array=is_array)
+    typed, misfits = type_column(rule, raws)
+    expected: list[Any] = []
+    rejected: list[int] = []
+    for place, raw in enumerate(raws):
+        try:
+            expected.append(rule.parse(raw))
+        except Rejected:
+            expected.append(None)
+            rejected.append(place)
+    assert [repr(value) for value in typed] == [repr(value) for value in expected]  # 1, 1.0 and True differ
+    assert list(misfits) == rejected
