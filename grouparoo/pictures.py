@@ -48,6 +48,9 @@ def list_screens() -> dict[str, str]:
         **_lists(),
         **_of("profile", "profiles:show", _someone()),
         **_of("profile-changes", "profiles:changes", _someone()),
+        **_of("profile-exports", "schedules:sent", _someone()),
+        **_of("merge", "profiles:merge", _someone()),
+        **_of("erase", "erasures:new", _someone()),
         **_of("property", "properties:show", rule),
         **_of("property-edit", "properties:edit", rule),
         **_of_group(Group.objects.order_by("name").first()),
@@ -135,10 +138,18 @@ def _lists() -> dict[str, str]:
         "audit-log": "audit_log:list",
         "settings": "settings:list",
         "account": "account",
+        "two-factor": "two_factor:show",
+        "invite": "team:invite",
+        "alerts": "alerts:edit",
+        "erasures": "erasures:list",
+        "notices": "notices:list",
+        "group-new": "groups:create",
+        "group-new-by-hand": "groups:create_manual",
         "patterns": "patterns",
     }
     month = {"events-30-days": f"{reverse('events:list')}?over=30-days"}
-    return {name: reverse(view) for name, view in names.items()} | month | {"not-found": "/nowhere/"}
+    found = {"search": f"{reverse('search')}?q=usa", "not-found": "/nowhere/"}
+    return {name: reverse(view) for name, view in names.items()} | month | found
 
 
 def _of(name: str, view: str, subject: object) -> dict[str, str]:
