@@ -36,7 +36,7 @@ class AlertsChanges(Body):
     )
 
 
-class ToldAnswer(serializers.Serializer[Any]):
+class AlertToldAnswer(serializers.Serializer[Any]):
     """How one recipient was told of the test."""
 
     ok = serializers.BooleanField()
@@ -46,7 +46,7 @@ class ToldAnswer(serializers.Serializer[Any]):
 class AlertTestAnswer(serializers.Serializer[Any]):
     """How everyone was told of the test."""
 
-    results = ToldAnswer(many=True)
+    results = AlertToldAnswer(many=True)
 
 
 class IncidentAnswer(serializers.Serializer[Incident]):

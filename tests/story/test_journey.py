@@ -22,7 +22,7 @@ from tests.mariadb import MariaDB
 from tests.story.conftest import AUDIENCE
 from tests.story.test_story import CART, DATABASE, LTV, STORY, events_of, fill_shop, members_of
 from tests.ui.conftest import axe_source, browser
-from tests.ui.test_browser import find_faults
+from tests.ui.test_browser import find_faults, follow
 from tests.waiting import wait_until
 
 __all__ = ["axe_source", "browser"]
@@ -89,6 +89,11 @@ def test_a_person_does_the_whole_story_without_the_api(
 # ---------------------------------------------------------------- what Ada does
 
 
+def go(page: Page, name: str) -> None:
+    """Through the sidebar. What is pressed next is on the page that comes, also where both have a link of its name."""
+    follow(page, page.get_by_role("link", name=name).first)
+
+
 def sign_in(page: Page) -> None:
     page.get_by_label("Email").fill("ada@example.com")
     page.get_by_label("Password").fill(PASSWORD)
@@ -97,7 +102,7 @@ def sign_in(page: Page) -> None:
 
 
 def connect_shop(page: Page, mariadb: MariaDB) -> None:
-    page.get_by_role("link", name="Apps").first.click()
+    go(page, "Apps")
     page.get_by_role("link", name="Connect MySQL").click()
     page.get_by_label("Name", exact=True).fill("Warehouse")
     page.get_by_label("Host").fill(mariadb.host)
@@ -132,7 +137,7 @@ def define_properties(page: Page) -> None:
 
 
 def add_property(page: Page, name: str, *, type_: str, unique: bool = False, query: str = "") -> None:
-    page.get_by_role("link", name="Properties").first.click()
+    go(page, "Properties")
     page.get_by_role("link", name="property").last.click()
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Type", exact=True).select_option(label=type_)
@@ -154,13 +159,13 @@ def import_users(page: Page) -> None:
     page.get_by_role("searchbox", name="Search people").press("Enter")
     page.get_by_role("link", name="Evan").first.click()
     expect(page.get_by_role("main")).to_contain_text("en-us")
-    page.get_by_role("link", name="Runs").first.click()
+    go(page, "Runs")
     page.locator("main table tbody a").first.click()
 
 
 def run_import(page: Page, table: str, feeds: dict[str, str]) -> None:
     """A new import of a table, run once by hand."""
-    page.get_by_role("link", name="Schedules").first.click()
+    go(page, "Schedules")
     page.get_by_role("link", name="import").first.click()
     page.get_by_role("link", name="Warehouse").last.click()
     page.get_by_label("Table", exact=True).select_option(table)
@@ -178,7 +183,7 @@ def run_import(page: Page, table: str, feeds: dict[str, str]) -> None:
 
 
 def make_group(page: Page) -> None:
-    page.get_by_role("link", name="Groups").first.click()
+    go(page, "Groups")
     page.get_by_role("link", name="Make a group by rules").click()
     page.get_by_label("Name", exact=True).fill("USA customers")
     with page.expect_response(page.url):
@@ -195,7 +200,7 @@ def make_group(page: Page) -> None:
 
 
 def export_to_mailchimp(page: Page, mailchimp: Standin) -> None:
-    page.get_by_role("link", name="Apps").first.click()
+    go(page, "Apps")
     page.get_by_role("link", name="Connect Mailchimp").click()
     page.get_by_label("Name", exact=True).fill("Mailchimp")
     page.get_by_label("API key").fill(mailchimp.key)
@@ -206,7 +211,7 @@ def export_to_mailchimp(page: Page, mailchimp: Standin) -> None:
     page.get_by_label("Audience").select_option(value=AUDIENCE)
     page.get_by_role("button", name="Save and test").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Mailchimp")
-    page.get_by_role("link", name="Schedules").first.click()
+    go(page, "Schedules")
     page.get_by_role("link", name="export").first.click()
     page.get_by_role("link", name="Mailchimp").last.click()
     page.get_by_label("USA customers", exact=True).check()
@@ -221,7 +226,7 @@ def export_to_mailchimp(page: Page, mailchimp: Standin) -> None:
 
 
 def subscribe(page: Page) -> None:
-    page.get_by_role("link", name="Outbound events").first.click()
+    go(page, "Outbound events")
     page.get_by_role("link", name="Make a subscription").click()
     page.get_by_role("link", name="Mailchimp").last.click()
     page.get_by_label("Events that have a value under one key").check()
@@ -239,7 +244,7 @@ def import_carts(page: Page) -> None:
 
 
 def see_the_event(page: Page) -> None:
-    page.get_by_role("link", name="Outbound events").first.click()
+    go(page, "Outbound events")
     page.locator("main table tbody th a").first.click()
     row = page.locator("#log tbody tr")
     expect(row).to_contain_text("Accepted", timeout=30_000)
