@@ -7,6 +7,7 @@ group, export it to Mailchimp, subscribe Mailchimp to events, and see an event a
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -138,7 +139,7 @@ def define_properties(page: Page) -> None:
 
 def add_property(page: Page, name: str, *, type_: str, unique: bool = False, query: str = "") -> None:
     go(page, "Properties")
-    page.get_by_role("link", name="property").last.click()
+    page.get_by_role("link", name=re.compile("^Add (a|the first) property")).click()
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Type", exact=True).select_option(label=type_)
     if unique:
