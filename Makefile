@@ -59,11 +59,11 @@ ifneq ($(strip $(MISSING_PARTS)),)
 		if [ "$${CI:-}" = true ]; then echo 'With CI=true nothing may be missing.'; exit 1; fi; fi
 endif
 
-# The whole suite: two at a time, then those that want the machine for themselves. ARGS runs what it names, in order.
+# The whole suite, two at a time: last those that start many processes. ARGS runs what it names, in order.
 test: $(STAMP) system-if-missing
 ifeq ($(strip $(ARGS)),)
-	$(RUN) -m pytest -n 2 -m "not alone"
-	$(RUN) -m pytest -m alone
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not alone"
+	$(RUN) -m pytest -n 2 --dist worksteal -m alone
 else
 	$(RUN) -m pytest $(ARGS)
 endif
