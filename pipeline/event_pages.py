@@ -33,7 +33,7 @@ from profiles.resolution import CONFLICT
 from profiles.ruleset import Rule
 
 _AROUND = timedelta(days=1)  # a log row of the same transaction is not further from the event's arrival than this
-_SHOWN_STATEMENTS, _SHOWN_STATEMENT = 4, 200  # how many, and how many characters of each
+_SHOWN_STATEMENTS, _SHOWN_STATEMENT = 4, 72  # how many, and how many characters of each
 _GUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FAR = timedelta(days=3650)
 
