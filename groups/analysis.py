@@ -212,8 +212,7 @@ class _Reader:
         edges = [float(least + width * step) for step in range(RANGES + 1)]
         return tuple(
             Part(
-                gettext("%(edges)s to %(edges_2)s")
-                % {"edges": number(edges[step]), "edges_2": number(edges[step + 1])},
+                gettext("%(least)s to %(most)s") % {"least": number(edges[step]), "most": number(edges[step + 1])},
                 people.get(step + 1, 0),
             )
             for step in range(RANGES)

@@ -244,7 +244,7 @@ def _check_kind(app: App, options: Mapping[str, Any], *, mode: str) -> type[Expo
         if option.required and not options.get(option.key):
             _refuse(
                 "options",
-                gettext("“%(option)s” (%(option_2)s) is needed.") % {"option": option.label, "option_2": option.key},
+                gettext("“%(option)s” (%(key)s) is needed.") % {"option": option.label, "key": option.key},
             )
     return kind
 

@@ -86,8 +86,8 @@ def start_run(
         schedule = lock_schedule(schedule_id)
         if direction is not None and schedule.direction != direction:
             raise Refused(
-                gettext("“%(schedule)s” is an %(direction)s: only an %(direction_2)s can do this.")
-                % {"schedule": schedule, "direction": schedule.direction, "direction_2": direction.value}
+                gettext("“%(schedule)s” is an %(direction)s: only an %(wanted)s can do this.")
+                % {"schedule": schedule, "direction": schedule.direction, "wanted": direction.value}
             )
         if schedule.app.paused_at is not None:
             raise Refused(gettext("The App “%(app)s” is paused: resume it first.") % {"app": schedule.app})

@@ -107,9 +107,9 @@ def path_of(token: str) -> str:
 
 def send(invitation: Invitation, *, link: str, actor: Actor) -> None:
     """Send a link by email. Raises NotSent."""
-    subject = gettext("%(actor)s invites you to %(current)s") % {
+    subject = gettext("%(actor)s invites you to %(project)s") % {
         "actor": actor.label,
-        "current": project.current().name,
+        "project": project.current().name,
     }
     context = {"url": link, "sender": actor.label, "invitation": invitation}
     mail.send(invitation.email, subject=subject, template="accounts/mail_invitation.txt", context=context)

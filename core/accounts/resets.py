@@ -79,7 +79,7 @@ def _send(lease: Lease) -> bool:
     user = User.objects.filter(pk=int(lease.subject), is_active=True).first()
     if user is not None:
         url = urljoin(lease.mark["root"], make_path(user))
-        subject = gettext("A new password for %(current)s") % {"current": project.current().name}
+        subject = gettext("A new password for %(project)s") % {"project": project.current().name}
         try:
             mail.send(user.email, subject=subject, template="accounts/mail_password.txt", context={"url": url})
         except mail.NotSent as error:

@@ -104,8 +104,9 @@ class LongSelect(forms.Select):
         """The control with its options, as `forms.Select` writes it."""
         chosen = set(self.format_value(value))
         selected = mark_safe(" selected")
-        options = (("" if key is None else key, selected if str(key) in chosen else "", word)
-                   for key, word in self.choices)  # fmt: skip
+        options = (
+            ("" if key is None else key, selected if str(key) in chosen else "", word) for key, word in self.choices
+        )
         return format_html(
             '<select name="{}"{}>{}</select>',
             name,

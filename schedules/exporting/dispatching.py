@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID, uuid4
+from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 
-from apps_connectors.slots import slot
 from core.work.leases import Lease
 from schedules import runs, schedules_store
 from schedules.answers import Answers
@@ -24,18 +24,11 @@ def send(work: Exporting, lease: Lease) -> bool:
     if (reason := calls.find_obstacle(work)) and owing.has_due(work.plan.schedule_id):
         runs.finish(lease, state=RunState.STOPPED, error=reason)
         return False
-    with slot(work.plan.app_id, calls.SLOT_SECONDS) as is_free:
-        if not is_free:
-            lease.release(delay=calls.NO_SLOT_SECONDS)
-            return False
-        attempt = uuid4()
-        with transaction.atomic():
-            lease.hold(mark=work.place.write())
-            rows = _claim(work, attempt)
-        answers = Answers(rows, calls.call(work, lease, rows) if rows else [])
-    if not rows:
-        return ending.finish(work, lease)
-    return _record(work, lease, attempt, answers)
+    made = calls.attempt(work, lease, partial(_claim, work))
+    if made is None:
+        return False
+    attempt, answers = made
+    return _record(work, lease, attempt, answers) if answers.rows else ending.finish(work, lease)
 
 
 def _claim(work: Exporting, attempt: UUID) -> list[OwedRow]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 
-from apps_connectors.slots import slot
 from core.work.leases import Lease
 from plugins.contracts import SyncMode
 from schedules import plans, runs, schedules_store
@@ -14,6 +14,7 @@ from schedules.answers import Answers
 from schedules.exporting import calls, ending
 from schedules.exporting.places import Exporting
 from schedules.ledger import attempts, removals
+from schedules.ledger.rows import OwedRow
 from schedules.models import RunState
 
 
@@ -24,22 +25,21 @@ def remove(work: Exporting, lease: Lease) -> bool:
     if reason := calls.find_obstacle(work):
         runs.finish(lease, state=RunState.STOPPED, error=reason)
         return False
-    with slot(work.plan.app_id, calls.SLOT_SECONDS) as is_free:
-        if not is_free:
-            lease.release(delay=calls.NO_SLOT_SECONDS)
-            return False
-        attempt = uuid4()
-        with transaction.atomic():
-            lease.hold(mark=work.place.write())
-            rows = removals.claim_erased(
-                work.plan.schedule_id,
-                erasure_id=work.run.options[plans.ERASE],
-                attempt_id=attempt,
-                run_id=work.run.pk,
-                limit=work.kind.batch_size,
-            )
-        answers = Answers(rows, calls.call(work, lease, rows, mode=SyncMode.SYNC) if rows else [])
-    return _record_removals(work, lease, attempt, answers) if rows else ending.finish(work, lease)
+    made = calls.attempt(work, lease, partial(_claim, work), mode=SyncMode.SYNC)
+    if made is None:
+        return False
+    attempt, answers = made
+    return _record_removals(work, lease, attempt, answers) if answers.rows else ending.finish(work, lease)
+
+
+def _claim(work: Exporting, attempt: UUID) -> list[OwedRow]:
+    return removals.claim_erased(
+        work.plan.schedule_id,
+        erasure_id=work.run.options[plans.ERASE],
+        attempt_id=attempt,
+        run_id=work.run.pk,
+        limit=work.kind.batch_size,
+    )
 
 
 def _record_removals(work: Exporting, lease: Lease, attempt: UUID, answers: Answers) -> bool:

@@ -21,6 +21,7 @@ from schedules.payloads import KEYED_PLANS
 FIRST_RETRY_SECONDS = 10
 LONGEST_RETRY_SECONDS = 3600
 _ERROR_LENGTH = 1000
+_NO_REASON = "The App gave no reason."  # who was rejected is found by having one
 
 # `after` keeps a batch from walking over the index entries of all batches before it.
 _CLAIM = f"""
@@ -181,7 +182,7 @@ def _put_off(
     values = [
         (
             row.profile,
-            outcome.reason[:_ERROR_LENGTH],
+            (outcome.reason or _NO_REASON)[:_ERROR_LENGTH],
             outcome.kind is OutcomeKind.RETRY and outcome.after is None,
             0.0 if at_once or outcome.kind is OutcomeKind.HALT else outcome.after,
             write_list(row.may_hold if state is RecordState.REJECTED else remember(row)),

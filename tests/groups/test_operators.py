@@ -18,6 +18,7 @@ from groups.reading import read_tree
 from profiles.ruleset import Rule
 from tests.groups import oracle
 from tests.groups.strategies import NOW, PROPERTIES, TYPES, people, rules_with, trees, values
+from tests.profiles.frozen import frozen_rule
 
 ZONES = [ZoneInfo("UTC"), ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe")]
 TYPE_OF = {key: name for key, (name, _) in PROPERTIES.items()}
@@ -33,24 +34,7 @@ CASES = [
 def rule_of(key: str) -> Rule:
     """The frozen rule of one of the strategies' properties."""
     name, is_array = PROPERTIES[key]
-    return Rule(
-        id=sorted(PROPERTIES).index(key) + 1,
-        key=key,
-        label=key,
-        type=name,
-        is_unique=False,
-        is_array=is_array,
-        identity_rank=None,
-        app_id=None,
-        retrieval="event",
-        query="",
-        column={},
-        column_key="",
-        paused_reason="",
-        is_timed=False,
-        reads=(),
-        parse=lambda value: value,
-    )
+    return frozen_rule(key, name, id=sorted(PROPERTIES).index(key) + 1, is_array=is_array)
 
 
 RULES = {key: rule_of(key) for key in PROPERTIES}

@@ -14,6 +14,7 @@ from profiles.rejected import Rejected
 from profiles.ruleset import Rule, parser_of
 from profiles.type_columns import type_column
 from profiles.types import TYPES
+from tests.profiles.frozen import frozen_rule
 
 _TEXTS = st.text(max_size=12) | st.sampled_from(["", "  ", " a ", "a\0b", "\ud800", "Zoë", "1", "yes", "2019-01-05"])
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -0.0, 2**63, -(2**63), Decimal("1.5")])
@@ -25,24 +26,7 @@ _MIXED = st.lists(st.none() | _TEXTS | _NUMBERS | st.booleans() | _TIMES, min_si
 
 
 def rule_of(type_name: str, *, is_array: bool = False) -> Rule:
-    return Rule(
-        id=1,
-        key="any",
-        label="Any",
-        type=type_name,
-        is_unique=False,
-        is_array=is_array,
-        identity_rank=None,
-        app_id=1,
-        retrieval="column",
-        query="",
-        column={},
-        column_key="",
-        paused_reason="",
-        is_timed=False,
-        reads=(),
-        parse=parser_of(type_name, is_array=is_array, region="US"),
-    )
+    return frozen_rule("any", type_name, is_array=is_array, parse=parser_of(type_name, is_array=is_array, region="US"))
 
 
 @pytest.mark.parametrize("is_array", [False, True])

@@ -83,6 +83,14 @@ def shelf() -> Shelf:
     return Memory.shelves["people"]
 
 
+def watch_the_run(page: Page, server: LiveServer, *, script: bool) -> None:
+    """The newest run's page, while the run does its work."""
+    page.goto(f"{server.url}/runs/{Run.objects.latest('id').pk}/")
+    send()
+    if not script:
+        page.reload()
+
+
 @WITH_AND_WITHOUT
 def test_a_dry_run_is_looked_at_and_exactly_that_is_sent(
     live_server: LiveServer, browser: Browser, world: World, script: bool
@@ -97,11 +105,7 @@ def test_a_dry_run_is_looked_at_and_exactly_that_is_sent(
         page.get_by_role("link", name="Schedules").first.click()
         page.get_by_role("link", name="people", exact=True).click()
         follow(page, page.get_by_role("button", name="Dry run"))
-        run = Run.objects.latest("id")
-        page.goto(f"{live_server.url}/runs/{run.pk}/")
-        send()
-        if not script:
-            page.reload()
+        watch_the_run(page, live_server, script=script)
         main = page.get_by_role("main")
         expect(main).to_contain_text("1 would be removed, 1 updated, 0 created", timeout=LONG)
         expect(main).to_contain_text("A dry run: nothing has left.")
@@ -112,11 +116,7 @@ def test_a_dry_run_is_looked_at_and_exactly_that_is_sent(
         assert len(shelf().calls) == calls
         world.change(alice, first_name="Ally")  # after the plan was made: it waits for the next run
         follow(page, page.get_by_role("button", name="Send, and remove 1\u00a0person"))
-        run = Run.objects.latest("id")
-        page.goto(f"{live_server.url}/runs/{run.pk}/")
-        send()
-        if not script:
-            page.reload()
+        watch_the_run(page, live_server, script=script)
         expect(main).to_contain_text("Complete", timeout=LONG)
         expect(main).to_contain_text("1 updated")
         expect(main).to_contain_text("1 removed")
