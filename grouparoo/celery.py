@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 from typing import Any
 
 from celery import Celery
@@ -36,10 +35,3 @@ def calm_the_collector(**_: Any) -> None:
     took a quarter of an import's processor time (217 to 158 µs a profile)."""
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-
-
-@worker_process_init.connect
-def take_turns(**_: Any) -> None:
-    """An import writes one page in a thread while another prepares the next. Whoever comes back from the database waits
-    this long for its turn, some twenty times for a page (Python's own 5 ms are made for threads that never wait)."""
-    sys.setswitchinterval(0.001)
