@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -44,6 +44,22 @@ class BatchResult:
     unanswered: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Accepted:
+    """The events of a batch that count, column by column, in the order of the batch.
+
+    `indexes` are their places in the caller's batch. A key is yet to be taken, None when the door took it. `guids` are
+    the ids that their people get where an event is the first to name someone.
+    """
+
+    indexes: list[int] = field(default_factory=list)
+    events: list[InboundEvent] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    ids: list[UUID] = field(default_factory=list)
+    guids: list[UUID] = field(default_factory=list)
+
+
 @dataclass(slots=True)  # not frozen: that makes them at half the speed
 class Item:
     """An event of the batch with what it says. `index` is its place in the caller's batch."""
@@ -56,17 +72,14 @@ class Item:
     arrival: Arrival
 
 
-def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, result: BatchResult) -> list[Item]:
+def accept(batch: Sequence[InboundEvent], *, now_us: int, result: BatchResult) -> Accepted:
     """The events that count: repetitions and what PostgreSQL cannot hold are left out and told in `result`."""
-    blocked = project.current().blocked_values
     ids = uuid7.make_many(from_us(now_us), 2 * len(batch))
     keys = [
         None if event.id else event_key_text(event.source_kind, event.source_id, event.message_id) for event in batch
     ]
     seen = store.taken_keys(key for key in keys if key is not None)
-    rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
-    user_id = ruleset.by_key.get(project.current().user_id_key)
-    items = []
+    accepted = Accepted()
     for index, (event, key) in enumerate(zip(batch, keys, strict=True)):
         if key is not None:
             if key in seen:
@@ -79,26 +92,51 @@ def read_items(batch: Sequence[InboundEvent], ruleset: RuleSet, *, now_us: int, 
             result.rejected += 1
             result.errors.append((index, "not storable", f"The event {reason}."))
             continue
-        event_id = event.id or ids[2 * index]
+        accepted.indexes.append(index)
+        accepted.events.append(event)
+        accepted.keys.append(key)
+        accepted.texts.append(text)
+        accepted.ids.append(event.id or ids[2 * index])
+        accepted.guids.append(ids[2 * index + 1])
+    return accepted
+
+
+def read_items(accepted: Accepted, places: Iterable[int], ruleset: RuleSet, *, result: BatchResult) -> list[Item]:
+    """What the events at these places say, in order; those that name someone who was erased are left out."""
+    blocked = project.current().blocked_values
+    rules_of: dict[tuple[frozenset[str] | None, tuple[str, ...]], dict[str, Rule]] = {}  # by kind of event
+    user_id = ruleset.by_key.get(project.current().user_id_key)
+    items = []
+    for place in places:
+        event, event_id = accepted.events[place], accepted.ids[place]
         kind = (event.saves, tuple(event.carried or ()))
         if kind not in rules_of:
             rules_of[kind] = savable(ruleset, saves=event.saves, answered=kind[1])
         arrival = Arrival(
             cause=f"event:{event_id}",
-            as_of_us=_own_time_us(event),
+            as_of_us=own_time_us(event),
             facts=type_payload(event.payload, rules_of[kind], blocked=blocked),
-            new_guid=ids[2 * index + 1],
+            new_guid=accepted.guids[place],
             may_create=event.may_create,
             device=device_in(event.payload, DEVICE, blocked),
             absorbs=absorbed_in(event.payload, user_id, blocked),
         )
-        items.append(Item(index, event, event_id, key, text, arrival))
+        items.append(
+            Item(accepted.indexes[place], event, event_id, accepted.keys[place], accepted.texts[place], arrival)
+        )
     items = _leave_out_erased(items, ruleset, result)
     for item in items:
         for fact in item.arrival.facts:
             if fact.rejected:
                 result.errors.append((item.index, f"{fact.rule.key}: {fact.rejected[1]}", fact.rejected[0]))
     return items
+
+
+def own_time_us(event: InboundEvent) -> int:
+    """When it happened, as far as that can be believed."""
+    if event.occurred_at > event.received_at + AHEAD:
+        return to_us(event.received_at)
+    return to_us(event.occurred_at)
 
 
 def _leave_out_erased(items: list[Item], ruleset: RuleSet, result: BatchResult) -> list[Item]:
@@ -111,9 +149,3 @@ def _leave_out_erased(items: list[Item], ruleset: RuleSet, result: BatchResult) 
     kept = [item for item in items if gone.isdisjoint(item.arrival.identities)]
     result.erased += len(items) - len(kept)
     return kept
-
-
-def _own_time_us(event: InboundEvent) -> int:
-    if event.occurred_at > event.received_at + AHEAD:
-        return to_us(event.received_at)
-    return to_us(event.occurred_at)

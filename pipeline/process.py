@@ -2,8 +2,10 @@
 
 Look up and fetch in no transaction, then one short fenced transaction that makes it all true or none of it:
 
-    items      what the payloads say of keys that have a rule
-    plan       who each event is about, found or made, and what they take from it
+    accept     the events that count: once each, storable
+    newcomers  those that each make a person whom nobody knows: nearly all of a first load
+    items      what the payloads of all others say of keys that have a rule
+    plan       who each of these is about, found or made, and what they take from it
     fetched    what the Apps answer for these people, asked in dependency order
     write      fence, rules, locks, identities, values, events, groups, and the caller's own rows
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -26,7 +29,9 @@ from events import store
 from events.envelope import InboundEvent
 from events.models import EventState
 from groups import membership
-from pipeline.items import BatchResult, Item, read_items
+from pipeline import newcomers
+from pipeline.items import BatchResult, Item, accept, read_items
+from pipeline.newcomers import Newcomers, describe_failures
 from profiles import (
     guards,
     hydration,
@@ -80,6 +85,7 @@ class Prepared:
     """A batch as far as it goes without writing."""
 
     items: list[Item]
+    newcomers: Newcomers | None
     refresh: Sequence[UUID]
     join: Join | None
     ruleset: RuleSet
@@ -139,18 +145,26 @@ def prepare(
     rules = ruleset.load()
     now_us = hydration.database_now_us()
     result = BatchResult()
-    items = read_items(batch, rules, now_us=now_us, result=result)
+    accepted = accept(batch, now_us=now_us, result=result)
+    places: Sequence[int] = range(len(accepted.events))
     refresh = suppression.leave_out(refresh, rules)
-    owners = identity.look_up(_identities(items), also=refresh)
-    resolution, people = _resolve(items, owners, rules, refresh, join, now_us=now_us)
-    carried, read_us = _carried(items, resolution, now_us=now_us)
+    new = newcomers.find(accepted, rules, now_us=now_us)
+    if new is None:
+        items = read_items(accepted, places, rules, result=result)
+        owners = identity.look_up(_identities(items), also=refresh)
+    else:
+        owners = identity.look_up(new.identities, also=refresh)
+        places = new.keep_strangers(owners, rules)
+        items = read_items(accepted, places, rules, result=result)
+    resolution, people = _resolve(items, new, owners, rules, refresh, join, now_us=now_us)
+    carried, read_us = _carried(items, new, resolution, now_us=now_us)
     fetched = hydration.fetch(people, rules, carried=carried, as_of_us=read_us, earlier=earlier)
     result.statements = len(fetched.statements)
     result.unanswered = {key: reason for errors in fetched.errors.values() for key, reason in errors.items()}
     _look_up_answers(fetched, rules, owners)
     blanks = guards.judge(people, fetched, rules, now_us=now_us)
     learn(people, fetched, rules, owners, now_us=now_us)
-    return Prepared(items, refresh, join, rules, now_us, owners, resolution, people, fetched, blanks, result)
+    return Prepared(items, new, refresh, join, rules, now_us, owners, resolution, people, fetched, blanks, result)
 
 
 def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], None]) -> BatchResult:
@@ -192,6 +206,7 @@ def write(prepared: Prepared, *, claim: Claim, also: Callable[[BatchResult], Non
 
 def _resolve(
     items: Sequence[Item],
+    new: Newcomers | None,
     owners: Owners,
     rules: RuleSet,
     refresh: Sequence[UUID],
@@ -202,7 +217,12 @@ def _resolve(
     """Who everything is about, and whom to ask the Apps about: whoever is part of someone else is not asked for."""
     resolver = Resolver(owners, rules, now_us, project.current().identity_limit)
     resolution = resolver.resolve([item.arrival for item in items])
-    people = {person.guid: person for person in resolution.people_of if person is not None}
+    found = [
+        (item.index, person) for item, person in zip(items, resolution.people_of, strict=True) if person is not None
+    ]
+    if new is not None:
+        found = sorted([*found, *new.join(owners)], key=itemgetter(0))
+    people = {person.guid: person for _, person in found}
     people |= {each.winner.guid: each.winner for each in resolution.merges}
     for guid in refresh:
         if guid in owners.people:
@@ -229,7 +249,13 @@ def _lock(prepared: Prepared) -> None:
         raise Outrun
     prepared.owners = fresh
     prepared.resolution, prepared.people = _resolve(
-        prepared.items, fresh, prepared.ruleset, prepared.refresh, prepared.join, now_us=prepared.now_us
+        prepared.items,
+        prepared.newcomers,
+        fresh,
+        prepared.ruleset,
+        prepared.refresh,
+        prepared.join,
+        now_us=prepared.now_us,
     )
     if not prepared.fetched.covers(prepared.people):
         raise Outrun
@@ -252,11 +278,11 @@ def _identities(items: Sequence[Item]) -> set[Identity]:
 
 
 def _carried(
-    items: Sequence[Item], resolution: Resolution, *, now_us: int
+    items: Sequence[Item], new: Newcomers | None, resolution: Resolution, *, now_us: int
 ) -> tuple[dict[UUID, Mapping[str, Any]], int]:
     """The answers that came along with rows, by profile, and the oldest time at which any of them was read."""
-    carried: dict[UUID, Mapping[str, Any]] = {}
-    read_us = now_us
+    carried, read_us = new.carried() if new is not None else ({}, None)
+    read_us = now_us if read_us is None else min(read_us, now_us)
     for item, person in zip(items, resolution.people_of, strict=True):
         if person is not None and person.merged_into is None and item.event.carried:
             earlier = carried.get(person.guid)
@@ -276,19 +302,20 @@ def _note_hydration(prepared: Prepared) -> None:
 
 
 def _count(prepared: Prepared) -> None:
-    result = prepared.result
-    result.events = len(prepared.items)
+    result, new = prepared.result, prepared.newcomers
+    result.events = len(prepared.items) + (len(new.places) if new is not None else 0)
     result.unlinked = sum(person is None for person in prepared.resolution.people_of)
     result.conflicts = prepared.resolution.conflicts
 
 
 def _processed(prepared: Prepared) -> list[store.ProcessedEvent]:
-    processed = []
+    errors = prepared.fetched.errors
+    processed = prepared.newcomers.processed(errors) if prepared.newcomers is not None else []
     for item, person, note in zip(
         prepared.items, prepared.resolution.people_of, prepared.resolution.notes, strict=True
     ):
-        failed = prepared.fetched.errors.get(person.guid, {}) if person is not None else {}
-        notes = [note, *(f"{key} could not be refreshed: {reason}" for key, reason in failed.items())]
+        failed = errors.get(person.guid) if person is not None else None
+        notes = [note, describe_failures(failed) if failed else ""]
         processed.append(
             store.ProcessedEvent(
                 id=item.id,

@@ -37,8 +37,7 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
     asked = {rule.key: rule for layer in ruleset.layers for rule in layer}
     if not asked:
         return
-    plain = {key: rule for key, rule in asked.items() if not rule.is_unique}
-    taken_of = _take_columns(people, fetched, plain)
+    taken_of = _take_columns(people, fetched, asked)
     rest_of: dict[frozenset[str], list[tuple[str, Rule]]] = {}  # by what was taken already
     for person in people:
         answers = fetched.values.get(person.guid, {})
@@ -52,31 +51,34 @@ def learn(people: Sequence[Person], fetched: Fetched, ruleset: RuleSet, owners: 
         person.finish_hydration(asked, answered=answers.keys(), hydrated_us=fetched.as_of_us)
 
 
-def _take_columns(people: Sequence[Person], fetched: Fetched, plain: Mapping[str, Rule]) -> dict[UUID, frozenset[str]]:
-    """Let those who are new take, column by column, the answers to `plain` rules that need no judging: the keys taken.
+def _take_columns(people: Sequence[Person], fetched: Fetched, asked: Mapping[str, Rule]) -> dict[UUID, frozenset[str]]:
+    """Let those who are new take, column by column, the answers that need no judging: the keys taken.
 
-    Of someone new nothing is known for a rule, unless the event itself said it, so they take what fits as it is. Most
-    answers of a first load are of this kind. Where something does not fit, the long way keeps the text and the reason.
+    Of someone new nothing is known for a rule, unless the event itself said it, so they take what fits as it is; of a
+    unique rule, what the event said already. Most answers of a first load are of these kinds. Where something does not
+    fit, the long way keeps the text and the reason.
     """
-    alike: dict[tuple[str, ...], list[Person]] = {}  # by the rules that they take an answer for
+    alike: dict[tuple[tuple[str, ...], ...], list[Person]] = {}  # by the keys of their answers, values and entries
     for person in people:
         if person.is_new and (answers := fetched.values.get(person.guid)):
-            if person.meta or not person.values.keys().isdisjoint(plain):
-                known = person.meta.keys() | person.values.keys()
-                keys = tuple(key for key in answers if key in plain and key not in known)
-            else:
-                keys = tuple(filter(plain.__contains__, answers))
-            alike.setdefault(keys, []).append(person)
+            alike.setdefault((tuple(answers), tuple(person.values), tuple(person.meta)), []).append(person)
     taken: dict[UUID, frozenset[str]] = {}
-    for keys, group in alike.items():
+    for (answered, values, entries), group in alike.items():
+        known = {*values, *entries}
+        plain = [key for key in answered if key in asked and key not in known and not asked[key].is_unique]
+        said = [key for key in answered if key in asked and key in known and asked[key].is_unique]
+        everything = frozenset((*plain, *said))
+        taken |= dict.fromkeys((person.guid for person in group), everything)
         rows = [fetched.values[person.guid] for person in group]
-        columns = [type_column(plain[key], [row[key] for row in rows]) for key in keys]
-        everything = frozenset(keys)
-        for person, values in zip(group, zip(*(typed for typed, _ in columns), strict=True), strict=bool(keys)):
-            person.take_first(keys, values)
-            taken[person.guid] = everything
-        for key, (_, misfits) in zip(keys, columns, strict=True):
-            for place in misfits:
+        columns = {key: type_column(asked[key], [row[key] for row in rows]) for key in (*plain, *said)}
+        for person, row in zip(group, zip(*(columns[key][0] for key in plain), strict=True), strict=bool(plain)):
+            person.take_first(plain, row)
+        for key in said:
+            for person, value in zip(group, columns[key][0], strict=True):
+                if not person.confirm(key, value, as_of=fetched.as_of_us):
+                    taken[person.guid] -= {key}
+        for key in plain:
+            for place in columns[key][1]:
                 taken[group[place].guid] -= {key}
     return taken
 

@@ -92,6 +92,19 @@ class Person:
         self.values.update(fresh)
         self.before.update(dict.fromkeys(fresh))
 
+    def confirm(self, key: str, value: Any, *, as_of: int) -> bool:
+        """Hear from its source what the event that made this person said; False when there is more to judge than that.
+
+        The value is the source's own from then on, of which nothing needs to be known.
+        """
+        entry, held = self.meta.get(key), self.values.get(key)
+        if value is None or value != held or type(value) is not type(held):
+            return False
+        if entry is None or len(entry) > meta.CAUSE + 1 or entry[meta.AS_OF] is None or entry[meta.AS_OF] > as_of:
+            return False
+        del self.meta[key]
+        return True
+
     def put_back(self, key: str, value: Any, entry: Entry | None) -> None:
         """Make a value, and what is known of it, what they were once."""
         self._change(key, value)

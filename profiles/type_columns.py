@@ -14,6 +14,7 @@ from typing import Any
 from profiles.dates import fixed_width
 from profiles.rejected import Rejected
 from profiles.ruleset import Rule
+from profiles.types import LONG_KEY, TYPES, compare_key, is_plain_email
 
 _LARGEST = 2**63 - 1
 
@@ -27,6 +28,15 @@ def type_column(rule: Rule, raws: Sequence[Any]) -> tuple[Sequence[Any], Sequenc
         if typed is not None:
             return typed, ()
     return _type_each(rule, raws)
+
+
+def compare_column(type_key: str, values: Sequence[Any]) -> Sequence[str | None]:
+    """The text by which each of these typed values is found (None: no value)."""
+    if TYPES[type_key].show is str and None not in values:
+        texts = list(map(str, values))
+        if max(map(len, texts)) <= LONG_KEY:
+            return texts
+    return [None if value is None else compare_key(type_key, value) for value in values]
 
 
 def _type_each(rule: Rule, raws: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int]]:
@@ -46,6 +56,11 @@ def _texts(raws: Sequence[str]) -> Sequence[Any] | None:
         return None
     trimmed = list(map(str.strip, raws))
     return trimmed if all(trimmed) else [text or None for text in trimmed]
+
+
+def _emails(raws: Sequence[str]) -> Sequence[Any] | None:
+    lower = [raw.strip().lower() for raw in raws]
+    return lower if all(map(is_plain_email, lower)) else None
 
 
 def _integers(raws: Sequence[int]) -> Sequence[Any] | None:
@@ -69,6 +84,7 @@ def _as_they_are(raws: Sequence[Any]) -> Sequence[Any]:
 
 _QUICK: dict[tuple[str, type[Any]], Callable[[Any], Sequence[Any] | None]] = {
     ("string", str): _texts,
+    ("email", str): _emails,
     ("integer", int): _integers,
     ("float", float): _floats,
     ("boolean", bool): _as_they_are,

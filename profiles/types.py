@@ -37,7 +37,7 @@ _WHOLE = re.compile(r"[+-]?\d{1,19}(?:\.0*)?", re.ASCII).fullmatch
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _BEYOND = 2**64
 _EXACT_FLOAT = 2.0**53
-_LONG_KEY = 500  # characters; PostgreSQL's index entries end at 2,704 bytes
+LONG_KEY = 500  # characters; PostgreSQL's index entries end at 2,704 bytes
 
 _PLAIN_EMAIL = re.compile(
     r"[a-z0-9_+]+(?:[.-][a-z0-9_+]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+"
@@ -261,10 +261,13 @@ def parse_email(value: Any, *, region: str = "US") -> str | None:
     if text is None:
         return None
     text = text.lower()
+    return text if is_plain_email(text) else _check_email(text)
+
+
+def is_plain_email(text: str) -> bool:
+    """Whether this trimmed, lower-case text is an address beyond doubt, as nearly all are."""
     at = text.find("@")
-    if at <= 64 and len(text) <= 254 and _PLAIN_EMAIL(text) and text.find(".", at) - at <= 64:
-        return text
-    return _check_email(text)
+    return at <= 64 and len(text) <= 254 and bool(_PLAIN_EMAIL(text)) and text.find(".", at) - at <= 64
 
 
 @lru_cache(maxsize=_CACHED)
@@ -344,7 +347,7 @@ def compare_key(type_key: str, value: Any) -> str:
     It is the shown text; of a very long one the beginning and a digest of the whole.
     """
     text = TYPES[type_key].show(value)
-    if len(text) <= _LONG_KEY:
+    if len(text) <= LONG_KEY:
         return text
     return f"{text[:400]}…{sha256(text.encode()).hexdigest()}"
 

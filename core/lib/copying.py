@@ -58,7 +58,11 @@ def _cells(column: Sequence[Any]) -> Sequence[str]:
     if kinds == {str}:
         return _texts(column)
     if kinds == {UUID}:
-        return [value.hex for value in column]
+        return ["%032x" % value.int for value in column]  # noqa: UP031  a third quicker than `hex`
+    if kinds == {int}:
+        return list(map(str, column))
+    if kinds == {type(None)}:
+        return ["\\N"] * len(column)
     return [_text(value) if type(value) is str else _cell(value) for value in column]
 
 

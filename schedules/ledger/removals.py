@@ -14,19 +14,20 @@ from schedules.models import ExportRecord
 from schedules.payloads import KEYED_PLANS
 
 # What was owed of them is dropped, and so is a row under which nothing was ever accepted. A call that may still be
-# answered is left alone; whoever finds it unanswered comes here again.
+# answered is left alone; whoever finds it unanswered comes here again. (Joined, the ledger would be read as a whole by
+# every run, even where nobody is being erased.)
 _SET_ASIDE = """
-    delete from export_record r using erased_profile x
-     where r.schedule_id = %(schedule)s and r.profile_id = x.profile_id and r.state <> 'sent'
-       and r.key is null and r.may_hold is null;
+    delete from export_record r
+     where r.profile_id = any(array(select profile_id from erased_profile)) and r.schedule_id = %(schedule)s
+       and r.state <> 'sent' and r.key is null and r.may_hold is null;
 
     update export_record r
        set state = 'erasing', owed_key = null, owed_payload = null, owed_group_names = null, next_at = null,
            attempt_id = null,
            change_id = case when r.state in ('owed', 'rejected') and r.owed_key is null
                             then coalesce(r.change_id, gen_random_uuid()) else gen_random_uuid() end
-      from erased_profile x
-     where r.schedule_id = %(schedule)s and r.profile_id = x.profile_id and r.state not in ('sent', 'erasing')
+     where r.profile_id = any(array(select profile_id from erased_profile)) and r.schedule_id = %(schedule)s
+       and r.state not in ('sent', 'erasing')
 """
 _CLAIM_ERASED = f"""
     with due as materialized (

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import connection
+
 from core.accounts.actors import SYSTEM
 from events.envelope import InboundEvent
 from pipeline.items import BatchResult
@@ -63,3 +65,12 @@ def everyone() -> list[dict[str, Any]]:
     """The values of all profiles, in a fixed order."""
     found = Profile.objects.values_list("properties", flat=True)
     return sorted(found, key=lambda values: str(sorted(values.items(), reverse=True)))
+
+
+def forget_everything() -> None:
+    """Nobody is known and nothing has happened; rules and groups stay."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "truncate profile_identity, profile, profile_change, profile_date, group_member, group_membership_change,"
+            " profile_merge, event, event_key"
+        )

@@ -22,12 +22,11 @@ from pipeline import inbox
 from profiles.models import (
     ANONYMOUS,
     Profile,
-    ProfileChange,
     ProfileIdentity,
     ProfileMerge,
     ProfilePropertyRule,
 )
-from tests.pipeline.people import NOON, event, everyone, rule, shop_rules, take
+from tests.pipeline.people import NOON, event, everyone, forget_everything, rule, shop_rules, take
 from tests.pipeline.plain import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -319,11 +318,3 @@ def assert_identities_follow_values() -> None:
         if key in values
     }
     assert owned == held
-
-
-def forget_everything() -> None:
-    ProfileIdentity.objects.all().delete()
-    Profile.objects.all().delete()
-    ProfileChange.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute("truncate event, event_key")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from apps_connectors import apps_store
@@ -39,6 +41,15 @@ class Shop:
         """A query rule on the shop."""
         return create_rule(NewRule(key, value_type, app=self.app, query=text, **more), actor=SYSTEM)
 
-    def column(self, key: str, value_type: str, *, key_rule: str = "user_id", **spec: Any) -> ProfilePropertyRule:
-        """A column rule on the shop, matched by user_id."""
-        return create_rule(NewRule(key, value_type, app=self.app, column=spec, column_key=key_rule), actor=SYSTEM)
+    def column(
+        self,
+        key: str,
+        value_type: str,
+        *,
+        key_rule: str = "user_id",
+        rule: Mapping[str, Any] = MappingProxyType({}),
+        **spec: Any,
+    ) -> ProfilePropertyRule:
+        """A column rule on the shop, matched by user_id; `rule` is what else it is."""
+        new = NewRule(key, value_type, app=self.app, column=spec, column_key=key_rule, **rule)
+        return create_rule(new, actor=SYSTEM)
