@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from core.lib import uuid7
-from core.lib.copying import copy_new, copy_rows
+from core.lib.copying import copy_columns, copy_new
 from core.lib.json import dumps
 from core.lib.mentions import Mentions
 from core.lib.storable import find_problem, find_problem_in_text
@@ -19,19 +19,6 @@ from events.envelope import InboundEvent, event_key
 from events.models import EventState
 
 _LONGEST_REFUSED = 32_768  # characters of a payload that could not be taken
-_COLUMNS = (
-    "id",
-    "message_id",
-    "type",
-    "occurred_at",
-    "received_at",
-    "source_kind",
-    "source_id",
-    "payload",
-    "state",
-    "profile_id",
-    "error",
-)
 
 
 @dataclass(slots=True)  # not frozen: that makes them at half the speed
@@ -69,27 +56,25 @@ def finish(events: Sequence[ProcessedEvent]) -> None:
             raise KeyTaken
         if again := [event.id for event in events if event.event.is_replay]:
             cursor.execute("delete from event where id = any(%s)", [again])
-        copy_rows(
-            cursor,
-            "event",
-            _COLUMNS,
-            (
-                (
-                    stored.id,
-                    stored.event.message_id,
-                    stored.event.type,
-                    stored.event.occurred_at.isoformat(),
-                    stored.event.received_at.isoformat(),
-                    stored.event.source_kind,
-                    stored.event.source_id,
-                    stored.payload_text,
-                    stored.state,
-                    stored.profile_id,
-                    stored.error,
-                )
-                for stored in events
-            ),
-        )
+        copy_columns(cursor, "event", _columns(events))
+
+
+def _columns(events: Sequence[ProcessedEvent]) -> dict[str, Sequence[Any]]:
+    """Events as the table holds them, by column."""
+    inbound = [stored.event for stored in events]
+    return {
+        "id": [stored.id for stored in events],
+        "message_id": [event.message_id for event in inbound],
+        "type": [event.type for event in inbound],
+        "occurred_at": [event.occurred_at.isoformat() for event in inbound],
+        "received_at": [event.received_at.isoformat() for event in inbound],
+        "source_kind": [event.source_kind for event in inbound],
+        "source_id": [event.source_id for event in inbound],
+        "payload": [stored.payload_text for stored in events],
+        "state": [stored.state for stored in events],
+        "profile_id": [stored.profile_id for stored in events],
+        "error": [stored.error for stored in events],
+    }
 
 
 def keep_refused(refused: Sequence[tuple[Any, str]], *, source_kind: str, source_id: int) -> None:

@@ -166,8 +166,9 @@ def refresh(
     if held is None:
         return 0
     watched = set(event_types(held.definitions))
-    concerned = {*profile_ids, *(guid for type_name, guid in events if type_name in watched)}
-    return evaluate(held.definitions, sorted(concerned, key=_BY_NUMBER), now=held.now, cause=cause)
+    concerned = {guid for type_name, guid in events if type_name in watched}
+    guids = {*profile_ids, *concerned} if concerned else profile_ids
+    return evaluate(held.definitions, sorted(guids, key=_BY_NUMBER), now=held.now, cause=cause)
 
 
 def evaluate(definitions: Sequence[Definition], profile_ids: Sequence[UUID], *, now: datetime, cause: str) -> int:

@@ -75,7 +75,6 @@ class Newcomers:
                 meta={key: [as_of, cause] for key in keys},
                 created_us=self.now_us,
                 hydrated_us=None,
-                before=dict.fromkeys(values),
                 cause=cause,
                 is_touched=True,
             )
@@ -100,7 +99,7 @@ class Newcomers:
                 id=accepted.ids[place],
                 event=accepted.events[place],
                 payload_text=accepted.texts[place],
-                state=EventState.PROCESSED,
+                state=EventState.PROCESSED.value,
                 profile_id=(guid := accepted.guids[place]),
                 error=describe_failures(failed[guid]) if guid in failed else "",
                 key=accepted.keys[place],

@@ -321,7 +321,7 @@ def _processed(prepared: Prepared) -> list[store.ProcessedEvent]:
                 id=item.id,
                 event=item.event,
                 payload_text=item.payload_text,
-                state=EventState.UNLINKED if person is None else EventState.PROCESSED,
+                state=(EventState.UNLINKED if person is None else EventState.PROCESSED).value,
                 profile_id=None if person is None else person.guid,
                 error="; ".join(filter(None, notes))[:2000],
                 key=item.key,

@@ -31,7 +31,7 @@ class Person:
     row_version: str | None = None  # None: new in this batch
     merged_into: UUID | None = None
     absorbed_by: Person | None = None  # became part of this one in this batch
-    before: dict[str, Any] = field(default_factory=dict)  # changed key -> the value the database holds
+    before: dict[str, Any] = field(default_factory=dict)  # of someone known: changed key -> what the database holds
     lost: dict[str, list[Any]] = field(default_factory=dict)  # key -> [value, as-of, cause] that came too late
     noted: dict[str, list[Any]] = field(default_factory=dict)  # what else the change log says of this batch
     cause: str = ""
@@ -90,7 +90,6 @@ class Person:
         if None in values:
             fresh = {key: value for key, value in fresh.items() if value is not None}
         self.values.update(fresh)
-        self.before.update(dict.fromkeys(fresh))
 
     def confirm(self, key: str, value: Any, *, as_of: int) -> bool:
         """Hear from its source what the event that made this person said; False when there is more to judge than that.
@@ -126,12 +125,13 @@ class Person:
         self.hydrated_us = hydrated_us
         self.is_touched = True
 
-    def changed_values(self) -> dict[str, list[Any]]:
-        """What the change log says of this batch: key -> [old, new], without values that came back to the old one."""
+    def changed_values(self) -> dict[str, Sequence[Any]]:
+        """What the change log says of this batch: key -> (old, new), without values that came back to the old one."""
         if self.is_new:
-            return {key: [None, value] for key, value in self.values.items()} | self.noted
+            values: dict[str, Any] = {key: (None, value) for key, value in self.values.items()}
+            return values | self.noted if self.noted else values
         return self.noted | {
-            key: [old, self.values.get(key)] for key, old in self.before.items() if old != self.values.get(key)
+            key: (old, self.values.get(key)) for key, old in self.before.items() if old != self.values.get(key)
         }
 
     def _change(self, key: str, value: Any) -> None:

@@ -14,8 +14,8 @@ from uuid import UUID
 from django.db import connection
 
 from core.lib.clock import from_us
-from core.lib.copying import copy_rows
-from core.lib.json import dumps
+from core.lib.copying import copy_columns
+from core.lib.json import dumps, dumps_many
 from profiles.identity import Identity, identity_of
 from profiles.models import LAST_CHANGE
 from profiles.person import Person
@@ -84,7 +84,6 @@ create temporary table if not exists staged_profile (
     guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, merged_into uuid, updated_at timestamptz
 ) on commit delete rows
 """
-_STORED = ("guid", "properties", "property_meta", "hydrated_at", "merged_into")
 
 
 def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes:
@@ -93,46 +92,47 @@ def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes
     if not touched:
         return Changes((), frozenset(), 0)
     touched.sort(key=lambda person: person.guid.int)  # a UUID compares itself in Python
-    changes = [_Change(person, person.changed_values()) for person in touched]
-    _insert([change.person for change in changes if change.person.is_new])
-    _update([change for change in changes if not change.person.is_new], now_us=now_us)
-    _write_dates(_dates_of(changes, ruleset, now_us=now_us))
-    _write_log(changes)
+    new = [person for person in touched if person.is_new]
+    changes = [_Change(person, person.changed_values()) for person in touched if not person.is_new]
+    _insert(new)
+    _update(changes, now_us=now_us)
+    _write_dates(_dates_of(new, changes, ruleset, now_us=now_us))
+    _write_log(new, changes)
     by_key = ruleset.by_key
-    keys = {key for change in changes for key in change.values}
+    keys = set().union(*(person.values for person in new), *(change.values for change in changes))
+    changed = [*new, *(change.person for change in changes if change.values)]
     return Changes(
-        profiles=tuple(change.person.guid for change in changes if change.person.is_new or change.values),
+        profiles=tuple(person.guid for person in changed),
         rules=frozenset(by_key[key].id for key in keys if key in by_key),
-        created=sum(change.person.is_new for change in changes),
+        created=len(new),
     )
 
 
 @dataclass(slots=True)  # not frozen: that makes them at half the speed
 class _Change:
-    """Someone who is written, with what the change log says: key -> [old, new]."""
+    """Someone known who is written, with what the change log says: key -> (old, new)."""
 
     person: Person
-    values: dict[str, list[Any]]
+    values: dict[str, Sequence[Any]]
 
 
 def _insert(people: Sequence[Person]) -> None:
     """Their guids are new, so nothing stands in the way of a COPY right into the table."""
-    rows = []
-    for person in people:
-        created = _timestamp(person.created_us)
-        rows.append((*_stored(person), created, created))
+    created = [_timestamp(person.created_us) for person in people]
+    columns = {**_stored(people), "created_at": created, "updated_at": created}
     with connection.cursor() as cursor:
-        copy_rows(cursor, "profile", (*_STORED, "created_at", "updated_at"), rows)
+        copy_columns(cursor, "profile", columns)
 
 
 def _update(changes: Sequence[_Change], *, now_us: int) -> None:
     if not changes:
         return
     now = _timestamp(now_us)
-    rows = [(*_stored(change.person), now if change.values else None) for change in changes]
+    stored = _stored([change.person for change in changes])
+    updated = [now if change.values else None for change in changes]
     with connection.cursor() as cursor:
         cursor.execute(_STAGE)
-        copy_rows(cursor, "staged_profile", (*_STORED, "updated_at"), rows)
+        copy_columns(cursor, "staged_profile", {**stored, "updated_at": updated})
         cursor.execute("analyze staged_profile")
         cursor.execute(
             "update profile p set properties = s.properties, property_meta = s.property_meta,"
@@ -142,10 +142,15 @@ def _update(changes: Sequence[_Change], *, now_us: int) -> None:
         )
 
 
-def _stored(person: Person) -> tuple[UUID, str, str, str | None, UUID | None]:
-    """The columns of `_STORED`."""
-    hydrated = None if person.hydrated_us is None else _timestamp(person.hydrated_us)
-    return person.guid, dumps(person.values), dumps(person.meta), hydrated, person.merged_into
+def _stored(people: Sequence[Person]) -> dict[str, Sequence[Any]]:
+    """What profiles hold of these people, by column."""
+    return {
+        "guid": [person.guid for person in people],
+        "properties": dumps_many([person.values for person in people]),
+        "property_meta": dumps_many([person.meta for person in people]),
+        "hydrated_at": [None if person.hydrated_us is None else _timestamp(person.hydrated_us) for person in people],
+        "merged_into": [person.merged_into for person in people],
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -153,20 +158,21 @@ def _timestamp(microseconds: int) -> str:
     return from_us(microseconds).isoformat()
 
 
-def _dates_of(changes: Sequence[_Change], ruleset: RuleSet, *, now_us: int) -> list[tuple[int, UUID, str | None]]:
+def _dates_of(
+    new: Sequence[Person], changes: Sequence[_Change], ruleset: RuleSet, *, now_us: int
+) -> list[tuple[int, UUID, str | None]]:
     """What ProfileDate has to say of these people from now on."""
-    rows: list[tuple[int, UUID, str | None]] = [
-        (rule.id, change.person.guid, change.person.values.get(rule.key))
-        for rule in ruleset.timed
-        for change in changes
-        if change.values and rule.key in change.person.before
-    ]
-    if ruleset.follows_updates:
+    rows: list[tuple[int, UUID, str | None]] = []
+    for rule in ruleset.timed:
+        rows += [(rule.id, person.guid, person.values[rule.key]) for person in new if rule.key in person.values]
         rows += [
-            (LAST_CHANGE, change.person.guid, _timestamp(change.person.created_us if change.person.is_new else now_us))
+            (rule.id, change.person.guid, change.person.values.get(rule.key))
             for change in changes
-            if change.person.is_new or change.values
+            if change.values and rule.key in change.person.before
         ]
+    if ruleset.follows_updates:
+        rows += [(LAST_CHANGE, person.guid, _timestamp(person.created_us)) for person in new]
+        rows += [(LAST_CHANGE, change.person.guid, _timestamp(now_us)) for change in changes if change.values]
     return rows
 
 
@@ -186,19 +192,17 @@ def _write_dates(rows: Sequence[tuple[int, UUID, str | None]]) -> None:
         )
 
 
-def _write_log(changes: Sequence[_Change]) -> None:
-    rows = [
-        (
-            change.person.guid,
-            dumps(change.values),
-            dumps(change.person.lost) if change.person.lost else None,
-            change.person.cause or "hydration",
-        )
-        for change in changes
-        if change.values or change.person.lost
-    ]
+def _write_log(new: Sequence[Person], changes: Sequence[_Change]) -> None:
+    told = [(person, person.changed_values()) for person in new if person.values or person.noted or person.lost]
+    told += [(change.person, change.values) for change in changes if change.values or change.person.lost]
+    columns: dict[str, Sequence[Any]] = {
+        "profile_id": [person.guid for person, _ in told],
+        "changes": dumps_many([values for _, values in told]),
+        "lost": [dumps(person.lost) if person.lost else None for person, _ in told],
+        "cause": [person.cause or "hydration" for person, _ in told],
+    }
     with connection.cursor() as cursor:
-        copy_rows(cursor, "profile_change", ("profile_id", "changes", "lost", "cause"), rows)
+        copy_columns(cursor, "profile_change", columns)
 
 
 def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -> UUID | None:

@@ -14,7 +14,7 @@ from typing import Any
 from profiles.dates import fixed_width
 from profiles.rejected import Rejected
 from profiles.ruleset import Rule
-from profiles.types import LONG_KEY, TYPES, compare_key, is_plain_email
+from profiles.types import LONG_KEY, TYPES, are_plain_emails, compare_key
 
 _LARGEST = 2**63 - 1
 
@@ -60,7 +60,7 @@ def _texts(raws: Sequence[str]) -> Sequence[Any] | None:
 
 def _emails(raws: Sequence[str]) -> Sequence[Any] | None:
     lower = [raw.strip().lower() for raw in raws]
-    return lower if all(map(is_plain_email, lower)) else None
+    return lower if are_plain_emails(lower) else None
 
 
 def _integers(raws: Sequence[int]) -> Sequence[Any] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -261,13 +261,15 @@ def parse_email(value: Any, *, region: str = "US") -> str | None:
     if text is None:
         return None
     text = text.lower()
-    return text if is_plain_email(text) else _check_email(text)
-
-
-def is_plain_email(text: str) -> bool:
-    """Whether this trimmed, lower-case text is an address beyond doubt, as nearly all are."""
     at = text.find("@")
-    return at <= 64 and len(text) <= 254 and bool(_PLAIN_EMAIL(text)) and text.find(".", at) - at <= 64
+    if at <= 64 and len(text) <= 254 and _PLAIN_EMAIL(text) and text.find(".", at) - at <= 64:
+        return text
+    return _check_email(text)
+
+
+def are_plain_emails(texts: Sequence[str]) -> bool:
+    """Whether all of these trimmed, lower-case texts are addresses beyond doubt: none has a part that is too long."""
+    return max(map(len, texts)) <= 64 and all(map(_PLAIN_EMAIL, texts))
 
 
 @lru_cache(maxsize=_CACHED)

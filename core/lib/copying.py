@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,10 +24,10 @@ class CopyCursor(Protocol):
         """Run a COPY statement against a file."""
 
 
-def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """COPY `rows` into `table`. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
-    cells = [_cells(column) for column in zip(*rows, strict=True)]
-    if not cells:
+def copy_columns(cursor: CopyCursor, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
+    """COPY rows, given as columns. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
+    cells = [_cells(column) for column in columns.values()]
+    if not cells or not cells[0]:
         return
     statement = sql.SQL("copy {} ({}) from stdin").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
@@ -35,6 +35,13 @@ def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iter
     text = "\n".join(map("\t".join, zip(*cells, strict=True))) + "\n"
     with cursor.db.wrap_database_errors:  # Django translates the errors of `execute`, but not those of this
         cursor.copy_expert(statement, io.StringIO(text), _CHUNK)
+
+
+def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """The same for what is at hand as rows."""
+    given = list(zip(*rows, strict=True))
+    if given:
+        copy_columns(cursor, table, dict(zip(columns, given, strict=True)))
 
 
 def copy_new(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:

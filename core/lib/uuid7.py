@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import struct
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
-_RANDOM_62 = (1 << 62) - 1
+_RANDOM_42 = (1 << 42) - 1
 
 
 def make_many(at: datetime, count: int) -> list[UUID]:
@@ -18,14 +18,20 @@ def make_many(at: datetime, count: int) -> list[UUID]:
     keep their order and those of two calls in the same millisecond do not meet.
     """
     base = (int(at.timestamp() * 1000) << 80) | _VERSION_AND_VARIANT
-    noise = struct.unpack(f"{count}Q", os.urandom(8 * count))
     start = int.from_bytes(os.urandom(4), "big") >> 1  # half of the counter's range is left to count in
-    ids = []
-    for index in range(count):
-        counter = start + index
-        low = noise[index] & ((1 << 42) - 1)
-        ids.append(UUID(int=base | ((counter >> 20) & 0xFFF) << 64 | (counter & 0xFFFFF) << 42 | low))
-    return ids
+    noise = struct.unpack(f"{count}Q", os.urandom(8 * count))
+    return [
+        _make(base | ((counter >> 20) & 0xFFF) << 64 | (counter & 0xFFFFF) << 42 | low & _RANDOM_42)
+        for counter, low in enumerate(noise, start)
+    ]
+
+
+def _make(number: int) -> UUID:
+    """A UUID without the checks of its constructor, which take twice as long as everything else here."""
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", number)
+    object.__setattr__(made, "is_safe", SafeUUID.unknown)
+    return made
 
 
 def lowest(at: datetime) -> UUID:

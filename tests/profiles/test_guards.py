@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,8 @@ def test_a_table_that_is_suddenly_empty_changes_nothing_and_pauses_the_rule(shop
 def test_a_table_that_was_emptied_takes_no_counts_and_sums_away(shop: Shop, aggregation: str, value_type: str) -> None:
     rows = ", ".join(f"({number}, {number})" for number in range(10, 10 + PEOPLE - 5))  # five never bought anything
     shop.run(f"delete from purchases; insert into purchases (user_id, total) values {rows}")
-    column = {"table": "purchases", "column": "total", "key_column": "user_id", "aggregation": aggregation}
-    shop.column("bought", value_type, **column)
+    bought = partial(shop.column, "bought", value_type, table="purchases", column="total", key_column="user_id")
+    bought(aggregation=aggregation)
     ask(PEOPLE)
     before = dict(Profile.objects.values_list("pk", "properties__bought"))
     shop.run("delete from purchases where user_id < 15")
