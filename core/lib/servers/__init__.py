@@ -91,7 +91,7 @@ def start_servers(home: Path, *, programs: Path | None = None, durable: bool = T
         if lease is None:
             spawn_keeper(places, programs=programs, durable=durable)
             lease = wait_for_keeper(places)
-        greeting = lease.recv(65536) if lease else b""
+        greeting = read_greeting(lease) if lease else b""
         if lease and greeting:
             error = json.loads(greeting)["error"]
             if error is None:
@@ -112,6 +112,14 @@ def connect(places: Places) -> socket.socket | None:
         lease.close()
         return None
     return lease
+
+
+def read_greeting(lease: socket.socket) -> bytes:
+    """What a keeper says first; nothing when it has ended meanwhile."""
+    try:
+        return lease.recv(65536)
+    except ConnectionResetError:
+        return b""
 
 
 def wait_for_keeper(places: Places) -> socket.socket | None:
