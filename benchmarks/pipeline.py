@@ -62,7 +62,7 @@ def finish_run(schedule: Schedule, *, within: float) -> Run:
     def is_over() -> bool:
         return Run.objects.get(pk=run_id).state not in (RunState.PENDING, RunState.RUNNING)
 
-    wait_for(is_over, what=f"{schedule} to end", within=within, every=0.05)
+    wait_for(is_over, what=f"{schedule} to end", within=within, every=min(0.25, within / 10_000))
     finished = Run.objects.get(pk=run_id)
     if finished.state != RunState.COMPLETE:
         errors = list(finished.errors.values_list("message", "count"))

@@ -19,7 +19,7 @@ from django.db import connection
 from core.work import database
 from schedules.models import ExportCursor
 
-CANDIDATES = 5000  # log rows of one read; a single transaction may hold more, and is never split
+CANDIDATES = 10_000  # log rows of one read; a single transaction may hold more, and is never split
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from schedules.rows import RowPlan, build_events
 
 log = logging.getLogger(__name__)
 
-PAGE_SIZE = 1000
+PAGE_SIZE = 2000  # rows; a twentieth less of the time than 1,000, of which each costs some forty statements
 LOOKBACK_SECONDS = 600
 MOST_FAILURES = 5  # slices in a row that end in an error before the run has failed
 _AT_FAULT = ("22", "23", "54")  # SQLSTATE classes that mean the data: it is no use to try the same again

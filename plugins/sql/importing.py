@@ -22,7 +22,7 @@ from plugins.sql.errors import TooSlow
 from plugins.sql.marks import as_time, just_before, read_mark, rewind_value, write_mark
 from plugins.sql.queries import bind_template, check_select
 
-_MOST_PAGES_AHEAD = 16
+_MOST_PAGES_AHEAD = 8
 _AHEAD_SECONDS = 30.0  # rows read ahead are not handed out when they are older than this
 
 

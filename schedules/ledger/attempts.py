@@ -62,23 +62,22 @@ _MINE = """
             where profile_id = v.id and schedule_id + 0 = %(schedule)s offset 0) q
      where q.attempt_id = %(attempt)s
 """
-_ACCEPTED = _MINE.format(answered="unnest(%(ids)s::uuid[]) v(id)")
-
 _REASONS = """
     (select w.id::uuid, w.error, w.tries, w.after, w.may_hold
        from (values %%s) w (id, error, tries, after, may_hold)) v
 """
 
 # Here every key of the row is known, so accepting needs no values: what was owed is what is held.
-_REMOVE = f"""
-    delete from export_record r using ({_ACCEPTED} and q.owed_key is null) mine where r.ctid = mine.place
+_ACCEPTED = """
+ where r.profile_id = any(%(ids)s::uuid[]) and r.schedule_id + 0 = %(schedule)s and r.attempt_id = %(attempt)s
 """
+_REMOVE = f"delete from export_record r {_ACCEPTED} and r.owed_key is null"
 _ACCEPT = f"""
     update export_record r
        set state = 'held', key = r.owed_key, payload = r.owed_payload, group_names = r.owed_group_names,
            owed_key = null, owed_payload = null, owed_group_names = null, may_hold = null,
            attempts = 0, next_at = null, attempt_id = null, accepted_at = clock_timestamp(), error = ''
-      from ({_ACCEPTED}) mine where r.ctid = mine.place
+    {_ACCEPTED}
 """
 
 _PUT_OFF = f"""
