@@ -112,8 +112,9 @@ _FIND_TAKEN = """
 # `d` is what the destination should hold: as wanted; nothing; or, where the mode forbids removing, what it holds (or
 # may hold) without its groups.
 _DECIDE = """
-    insert into export_decision (profile_id, action, key, payload, group_names)
+    insert into export_decision (profile_id, is_known, action, key, payload, group_names)
     select w.profile_id,
+           r.profile_id is not null,
            case
                when r.state = 'erasing' then 'none'
                when w.is_refused then 'refuse'

@@ -116,7 +116,7 @@ _TEMPORARY = {
         " claimed_key text, claimed_by uuid"
     ),
     "export_taken": "key text, from_id uuid, to_id uuid, payload jsonb, group_names jsonb, is_certain boolean",
-    "export_decision": "profile_id uuid primary key, action text, key text, payload jsonb, group_names jsonb",
+    "export_decision": "profile_id uuid, is_known boolean, action text, key text, payload jsonb, group_names jsonb",
 }
 
 
@@ -192,6 +192,14 @@ def count_everyone(plan: ExportPlan) -> int:
         return int(cursor.fetchone()[0])
 
 
+_MEMBER = """
+    select jsonb_agg(g.name order by g.name) as names
+      from group_member m join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
+     where m.profile_id = c.profile_id
+"""
+_MEMBER_OF_NONE = "select null::jsonb as names"  # of an export that names no group nobody's memberships are read
+
+
 def compute_wanted(plan: ExportPlan) -> None:
     """Fill `export_wanted` afresh for every candidate, in one statement and so from one moment.
 
@@ -199,6 +207,7 @@ def compute_wanted(plan: ExportPlan) -> None:
     group of the schedule (or the schedule sends everyone).
     """
     payload, given = _payload(plan.fields)
+    members = _MEMBER if plan.groups else _MEMBER_OF_NONE
     statement = f"""
         insert into export_wanted (profile_id, key, payload, group_names, is_refused, claimed_key, claimed_by)
         select c.profile_id, wanted.key,
@@ -212,12 +221,7 @@ def compute_wanted(plan: ExportPlan) -> None:
           from export_candidate c
           left join profile p on p.guid = c.profile_id and p.merged_into is null
                              and not exists (select from erased_profile x where x.profile_id = c.profile_id)
-          left join lateral (
-                select jsonb_agg(g.name order by g.name) as names
-                  from group_member m
-                  join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
-                 where m.profile_id = c.profile_id
-               ) member on true
+         cross join lateral ({members}) member
           left join export_record r on r.schedule_id = %(schedule)s and r.profile_id = c.profile_id
          cross join lateral (
                 select case when p.properties ->> %(key)s <> '' and (%(everyone)s or member.names is not null)

@@ -48,36 +48,41 @@ _HAND_OVER = """
                       'key', excluded.key, 'payload', excluded.payload, 'groups', excluded.group_names)) end, '[]');
 """
 
-# One statement for all claims: keys may change places within it.
+# Those who have a row change in one statement, since keys may change places within it; then come those who have none,
+# who give up no key. Only a run, which holds the schedule's lease, adds rows, so these are inserted plainly: `on
+# conflict` for all of them takes half as long again.
 _APPLY = """
     delete from export_record
      where schedule_id = %(schedule)s
        and profile_id = any(array(select profile_id from export_decision where action = 'drop'));
 
-    insert into export_record as r
-           (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key, attempts, next_at,
-            error, run_id, change_id)
-    select %(schedule)s, d.profile_id,
-           case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else %(owed)s end,
-           case when d.action <> 'settle' then d.key end,
-           case when d.action <> 'settle' then d.payload end,
-           case when d.action <> 'settle' then d.group_names end,
-           case when d.action = 'refuse' then k.key else coalesce(d.key, k.key, k.may_hold #>> '{0,key}') end,
-           case when d.action = 'owe' and k.state = 'owed' then k.attempts else 0 end,
-           case when d.action <> 'owe' then null when %(owed)s = 'planned' then %(far)s::timestamptz
-                when k.state = 'owed' then k.next_at else now() end,
-           case when d.action = 'refuse' then %(refused)s else '' end,
-           %(run)s,
-           case when d.action = 'owe' then md5(%(seed)s || d.profile_id)::uuid end
+    update export_record r
+       set state = {state}, owed_key = {owed_key}, owed_payload = {owed_payload}, owed_group_names = {owed_groups},
+           claimed_key = case when d.action = 'refuse' then r.key
+                              else coalesce(d.key, r.key, r.may_hold #>> '{{0,key}}') end,
+           attempts = case when d.action = 'owe' and r.state = 'owed' then r.attempts else 0 end,
+           next_at = case when d.action = 'owe' and r.state = 'owed' and not %(is_plan)s then r.next_at
+                          else {next_at} end,
+           error = {error}, run_id = %(run)s, attempt_id = null, change_id = {change_id}
       from export_decision d
-      left join export_record k on k.schedule_id = %(schedule)s and k.profile_id = d.profile_id
-     where d.action in ('settle', 'owe', 'refuse')
-    on conflict (schedule_id, profile_id) do update
-       set state = excluded.state, owed_key = excluded.owed_key, owed_payload = excluded.owed_payload,
-           owed_group_names = excluded.owed_group_names, claimed_key = excluded.claimed_key,
-           attempts = excluded.attempts, next_at = excluded.next_at, error = excluded.error,
-           run_id = excluded.run_id, attempt_id = null, change_id = excluded.change_id
-"""
+     where d.is_known and d.action in ('settle', 'owe', 'refuse')
+       and r.profile_id = d.profile_id and r.schedule_id + 0 = %(schedule)s;
+
+    insert into export_record (schedule_id, profile_id, state, owed_key, owed_payload, owed_group_names, claimed_key,
+                               attempts, next_at, error, run_id, change_id)
+    select %(schedule)s, d.profile_id, {state}, {owed_key}, {owed_payload}, {owed_groups},
+           case when d.action <> 'refuse' then d.key end, 0, {next_at}, {error}, %(run)s, {change_id}
+      from export_decision d
+     where not d.is_known and d.action in ('settle', 'owe', 'refuse')
+""".format(
+    state="case d.action when 'settle' then 'held' when 'refuse' then 'rejected' else %(owed)s end",
+    owed_key="case when d.action <> 'settle' then d.key end",
+    owed_payload="case when d.action <> 'settle' then d.payload end",
+    owed_groups="case when d.action <> 'settle' then d.group_names end",
+    next_at="case when d.action = 'owe' then case when %(is_plan)s then %(far)s::timestamptz else now() end end",
+    error="case when d.action = 'refuse' then %(refused)s else '' end",
+    change_id="case when d.action = 'owe' then md5(%(seed)s || d.profile_id)::uuid end",
+)
 
 
 def hand_over(schedule_id: int) -> None:
@@ -93,6 +98,7 @@ def apply_decisions(schedule_id: int, *, run_id: int, is_plan: bool = False) -> 
         "run": run_id,
         "refused": REFUSED,
         "owed": (RecordState.PLANNED if is_plan else RecordState.OWED).value,
+        "is_plan": is_plan,
         "far": FAR,
         "seed": uuid4().hex,  # a random number from the database for each row would take several times as long
     }
