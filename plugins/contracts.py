@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 # ---------------------------------------------------------------- what an App type says of itself
 
@@ -352,8 +352,7 @@ class Target:
     is_backfill: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileExport:
+class ProfileExport(NamedTuple):
     """One profile's owed change. `new` None means removal; `old` None means the destination held nothing from us.
 
     Payloads hold destination fields with typed values (dates as ISO 8601 text), the key field among them.

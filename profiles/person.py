@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import KeysView, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -128,7 +129,7 @@ class Person:
     def changed_values(self) -> dict[str, Sequence[Any]]:
         """What the change log says of this batch: key -> (old, new), without values that came back to the old one."""
         if self.is_new:
-            values: dict[str, Any] = {key: (None, value) for key, value in self.values.items()}
+            values: dict[str, Any] = dict(zip(self.values, zip(repeat(None), self.values.values()), strict=True))
             return values | self.noted if self.noted else values
         return self.noted | {
             key: (old, self.values.get(key)) for key, old in self.before.items() if old != self.values.get(key)

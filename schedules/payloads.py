@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from psycopg2 import sql
 
 from core.lib.errors import InvalidInput
-from core.lib.json import loads
+from core.lib.json import dumps, loads
 from plugins.contracts import Field, SyncMode, Target
 from profiles.models import ProfilePropertyRule
 from schedules import conversions
@@ -193,9 +193,9 @@ def count_everyone(plan: ExportPlan) -> int:
 
 
 _MEMBER = """
-    select jsonb_agg(g.name order by g.name) as names
-      from group_member m join unnest(%(groups)s::bigint[], %(names)s::text[]) g(id, name) on g.id = m.group_id
-     where m.profile_id = c.profile_id
+    select jsonb_agg(%(names)s::jsonb -> m.group_id::text order by %(names)s::jsonb ->> m.group_id::text) as names
+      from group_member m
+     where m.profile_id = c.profile_id and m.group_id + 0 = any(%(groups)s::bigint[])
 """
 _MEMBER_OF_NONE = "select null::jsonb as names"  # of an export that names no group nobody's memberships are read
 
@@ -232,7 +232,7 @@ def compute_wanted(plan: ExportPlan) -> None:
         "schedule": plan.schedule_id,
         "key": plan.key.key,
         "groups": plan.group_ids,
-        "names": [name for _, name in plan.groups],
+        "names": dumps({str(group_id): name for group_id, name in plan.groups}),
         "everyone": plan.everyone,
     }
     with connection.cursor() as cursor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64decode
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,8 +221,8 @@ def test_where_the_change_has_an_id_it_alone_tells_a_repetition(receiver: Receiv
     first = change(older, ALICE, id="change 1")
     export(receiver, first)
     export(receiver, change(None, ALICE, id="change 1"))
-    export(receiver, replace(first, id="change 2"))
-    export(receiver, replace(first, new=older, old=ALICE, id="change 3"))
+    export(receiver, first._replace(id="change 2"))
+    export(receiver, first._replace(new=older, old=ALICE, id="change 3"))
     one, again, two, three = ids(receiver)
     assert one == again
     assert receiver.deliveries[0].body == receiver.deliveries[1].body
