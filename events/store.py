@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from core.lib import uuid7
-from core.lib.copying import copy_columns, copy_new
+from core.lib.copying import Copy, copy_new, draft_copy
 from core.lib.json import dumps
 from core.lib.mentions import Mentions
 from core.lib.storable import find_problem, find_problem_in_text
@@ -48,15 +48,32 @@ def taken_keys(keys: Iterable[str]) -> set[str]:
         return {row[0].hex for row in cursor.fetchall()}
 
 
-def finish(events: Sequence[ProcessedEvent]) -> None:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Processed events as they are stored: (key, event) for keys yet to be taken, replays, and the rows."""
+
+    keys: Sequence[tuple[str, str]]
+    again: list[UUID]
+    rows: Copy
+
+
+def draft(events: Sequence[ProcessedEvent]) -> Draft:
+    """What `finish` will store of these events. Pure."""
+    return Draft(
+        keys=sorted((event.key, event.id.hex) for event in events if event.key is not None),
+        again=[event.id for event in events if event.event.is_replay],
+        rows=draft_copy("event", _columns(events)),
+    )
+
+
+def finish(stored: Draft) -> None:
     """Store processed events and take their keys, in the caller's transaction; raises KeyTaken when one was taken."""
-    keyed = sorted((event.key, event.id.hex) for event in events if event.key is not None)
     with connection.cursor() as cursor:
-        if keyed and not copy_new(cursor, "event_key", ("key", "event_id"), keyed):
+        if stored.keys and not copy_new(cursor, "event_key", ("key", "event_id"), stored.keys):
             raise KeyTaken
-        if again := [event.id for event in events if event.event.is_replay]:
-            cursor.execute("delete from event where id = any(%s)", [again])
-        copy_columns(cursor, "event", _columns(events))
+        if stored.again:
+            cursor.execute("delete from event where id = any(%s)", [stored.again])
+        stored.rows.send(cursor)
 
 
 def _columns(events: Sequence[ProcessedEvent]) -> dict[str, Sequence[Any]]:
@@ -86,12 +103,11 @@ def keep_refused(refused: Sequence[tuple[Any, str]], *, source_kind: str, source
         cursor.execute("select clock_timestamp()")
         received = cursor.fetchone()[0]
         ids = uuid7.make_many(received, len(refused))
-        finish(
-            [
-                _refused(item, reason, InboundEvent("", "", received, received, source_kind, source_id, {}, id=id_))
-                for (item, reason), id_ in zip(refused, ids, strict=True)
-            ]
-        )
+        events = [
+            _refused(item, reason, InboundEvent("", "", received, received, source_kind, source_id, {}, id=id_))
+            for (item, reason), id_ in zip(refused, ids, strict=True)
+        ]
+        finish(draft(events))
 
 
 def _refused(item: Any, reason: str, event: InboundEvent) -> ProcessedEvent:

@@ -136,7 +136,7 @@ def _reject(event: InboundEvent, rows: InboxClaim, *, reason: str) -> None:
     )
     with transaction.atomic():
         rows.hold(BatchResult())
-        store.finish([] if is_erased else [stored])
+        store.finish(store.draft([] if is_erased else [stored]))
 
 
 def is_waiting() -> bool:

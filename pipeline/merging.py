@@ -107,7 +107,7 @@ def undo(merge_id: int, *, actor: Actor) -> ProfileMerge:
             )
         merges.take_back(made, winner, loser, rules, cause=actor.cause)
         now_us = hydration.database_now_us()
-        changes = properties.write([winner, loser], rules, now_us=now_us)
+        changes = properties.write(properties.draft([winner, loser], rules, now_us=now_us))
         membership.follow_undone(
             winner=winner.guid, loser=loser.guid, joined=made.joined, left=made.left, now=timezone.now()
         )

@@ -69,7 +69,7 @@ def take_back(profile_ids: Sequence[UUID], xids: Sequence[int], *, cause: str) -
             person.cause = cause
             count += 1
     if count:
-        changes = properties.write(list(people.values()), rules, now_us=now_us)
+        changes = properties.write(properties.draft(list(people.values()), rules, now_us=now_us))
         membership.refresh(changes.profiles, changed_rules=changes.rules, created=False)
     return count
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from core.lib.clock import from_us
-from core.lib.copying import copy_columns
+from core.lib.copying import Copy, draft_copy
 from core.lib.json import dumps, dumps_many
 from profiles.identity import Identity, identity_of
 from profiles.models import LAST_CHANGE
@@ -84,28 +84,61 @@ create temporary table if not exists staged_profile (
     guid uuid, properties jsonb, property_meta jsonb, hydrated_at timestamptz, merged_into uuid, updated_at timestamptz
 ) on commit delete rows
 """
+_UPDATE = """
+update profile p set properties = s.properties, property_meta = s.property_meta, hydrated_at = s.hydrated_at,
+       merged_into = s.merged_into, updated_at = coalesce(s.updated_at, p.updated_at)
+  from staged_profile s where p.guid = s.guid
+"""
 
 
-def write(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Changes:
-    """Write these people's values, their dates and the change log; a handful of statements however many they are."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is written of people: their profiles, dates and change log. `changes` is what that comes to."""
+
+    new: Copy  # their guids are new, so nothing stands in the way of a COPY right into the table
+    known: Copy
+    dates: Sequence[tuple[int, UUID, str | None]]
+    log: Copy
+    changes: Changes
+
+
+def draft(people: Sequence[Person], ruleset: RuleSet, *, now_us: int) -> Draft:
+    """What `write` will write of these people. Pure, so a batch may do it while the one before is being written."""
     touched = [person for person in people if person.is_touched or person.is_new]
-    if not touched:
-        return Changes((), frozenset(), 0)
     touched.sort(key=lambda person: person.guid.int)  # a UUID compares itself in Python
     new = [person for person in touched if person.is_new]
     changes = [_Change(person, person.changed_values()) for person in touched if not person.is_new]
-    _insert(new)
-    _update(changes, now_us=now_us)
-    _write_dates(_dates_of(new, changes, ruleset, now_us=now_us))
-    _write_log(new, changes)
     by_key = ruleset.by_key
     keys = set().union(*(person.values for person in new), *(change.values for change in changes))
     changed = [*new, *(change.person for change in changes if change.values)]
-    return Changes(
-        profiles=tuple(person.guid for person in changed),
-        rules=frozenset(by_key[key].id for key in keys if key in by_key),
-        created=len(new),
+    created = [_timestamp(person.created_us) for person in new]
+    updated = [_timestamp(now_us) if change.values else None for change in changes]
+    stored = _stored([change.person for change in changes])
+    return Draft(
+        new=draft_copy("profile", {**_stored(new), "created_at": created, "updated_at": created}),
+        known=draft_copy("staged_profile", {**stored, "updated_at": updated}),
+        dates=_dates_of(new, changes, ruleset, now_us=now_us),
+        log=_log_of(new, changes),
+        changes=Changes(
+            profiles=tuple(person.guid for person in changed),
+            rules=frozenset(by_key[key].id for key in keys if key in by_key),
+            created=len(new),
+        ),
     )
+
+
+def write(written: Draft) -> Changes:
+    """Write people's values, their dates and the change log; a handful of statements however many they are."""
+    with connection.cursor() as cursor:
+        written.new.send(cursor)
+        if written.known.text:
+            cursor.execute(_STAGE)
+            written.known.send(cursor)
+            cursor.execute("analyze staged_profile")
+            cursor.execute(_UPDATE)
+        _write_dates(cursor, written.dates)
+        written.log.send(cursor)
+    return written.changes
 
 
 @dataclass(slots=True)  # not frozen: that makes them at half the speed
@@ -114,32 +147,6 @@ class _Change:
 
     person: Person
     values: dict[str, Sequence[Any]]
-
-
-def _insert(people: Sequence[Person]) -> None:
-    """Their guids are new, so nothing stands in the way of a COPY right into the table."""
-    created = [_timestamp(person.created_us) for person in people]
-    columns = {**_stored(people), "created_at": created, "updated_at": created}
-    with connection.cursor() as cursor:
-        copy_columns(cursor, "profile", columns)
-
-
-def _update(changes: Sequence[_Change], *, now_us: int) -> None:
-    if not changes:
-        return
-    now = _timestamp(now_us)
-    stored = _stored([change.person for change in changes])
-    updated = [now if change.values else None for change in changes]
-    with connection.cursor() as cursor:
-        cursor.execute(_STAGE)
-        copy_columns(cursor, "staged_profile", {**stored, "updated_at": updated})
-        cursor.execute("analyze staged_profile")
-        cursor.execute(
-            "update profile p set properties = s.properties, property_meta = s.property_meta,"
-            " hydrated_at = s.hydrated_at, merged_into = s.merged_into,"
-            " updated_at = coalesce(s.updated_at, p.updated_at)"
-            " from staged_profile s where p.guid = s.guid"
-        )
 
 
 def _stored(people: Sequence[Person]) -> dict[str, Sequence[Any]]:
@@ -176,33 +183,32 @@ def _dates_of(
     return rows
 
 
-def _write_dates(rows: Sequence[tuple[int, UUID, str | None]]) -> None:
+def _write_dates(cursor: Any, rows: Sequence[tuple[int, UUID, str | None]]) -> None:
     if not rows:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "with s as (select * from unnest(%s::bigint[], %s::uuid[], %s::timestamptz[])"
-            "  as s(rule_id, profile_id, at)),"
-            " gone as (delete from profile_date d using s where s.at is null"
-            "  and d.rule_id = s.rule_id and d.profile_id = s.profile_id)"
-            " insert into profile_date (rule_id, profile_id, at)"
-            " select rule_id, profile_id, at from s where at is not null"
-            " on conflict (rule_id, profile_id) do update set at = excluded.at",
-            [list(column) for column in zip(*rows, strict=True)],
-        )
+    cursor.execute(
+        "with s as (select * from unnest(%s::bigint[], %s::uuid[], %s::timestamptz[]) as s(rule_id, profile_id, at)),"
+        " gone as (delete from profile_date d using s where s.at is null"
+        "  and d.rule_id = s.rule_id and d.profile_id = s.profile_id)"
+        " insert into profile_date (rule_id, profile_id, at)"
+        " select rule_id, profile_id, at from s where at is not null"
+        " on conflict (rule_id, profile_id) do update set at = excluded.at",
+        [list(column) for column in zip(*rows, strict=True)],
+    )
 
 
-def _write_log(new: Sequence[Person], changes: Sequence[_Change]) -> None:
+def _log_of(new: Sequence[Person], changes: Sequence[_Change]) -> Copy:
     told = [(person, person.changed_values()) for person in new if person.values or person.noted or person.lost]
     told += [(change.person, change.values) for change in changes if change.values or change.person.lost]
-    columns: dict[str, Sequence[Any]] = {
-        "profile_id": [person.guid for person, _ in told],
-        "changes": dumps_many([values for _, values in told]),
-        "lost": [dumps(person.lost) if person.lost else None for person, _ in told],
-        "cause": [person.cause or "hydration" for person, _ in told],
-    }
-    with connection.cursor() as cursor:
-        copy_columns(cursor, "profile_change", columns)
+    return draft_copy(
+        "profile_change",
+        {
+            "profile_id": [person.guid for person, _ in told],
+            "changes": dumps_many([values for _, values in told]),
+            "lost": [dumps(person.lost) if person.lost else None for person, _ in told],
+            "cause": [person.cause or "hydration" for person, _ in told],
+        },
+    )
 
 
 def backfill_dates(rule_ids: Sequence[int], *, after: UUID | None, limit: int) -> UUID | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,24 +25,36 @@ class CopyCursor(Protocol):
         """Run a COPY statement against a file."""
 
 
-def copy_columns(cursor: CopyCursor, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
-    """COPY rows, given as columns. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
-    cells = [_cells(column) for column in columns.values()]
-    if not cells or not cells[0]:
-        return
-    statement = sql.SQL("copy {} ({}) from stdin").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    text = "\n".join(map("\t".join, zip(*cells, strict=True))) + "\n"
-    with cursor.db.wrap_database_errors:  # Django translates the errors of `execute`, but not those of this
-        cursor.copy_expert(statement, io.StringIO(text), _CHUNK)
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Rows on their way into a table as the text that COPY reads, so that making it and sending it may lie apart."""
+
+    table: str
+    columns: tuple[str, ...]
+    text: str
+
+    def send(self, cursor: CopyCursor) -> None:
+        """Put the rows into the table."""
+        if not self.text:
+            return
+        statement = sql.SQL("copy {} ({}) from stdin").format(
+            sql.Identifier(self.table), sql.SQL(", ").join(map(sql.Identifier, self.columns))
+        )
+        with cursor.db.wrap_database_errors:  # Django translates the errors of `execute`, but not those of this
+            cursor.copy_expert(statement, io.StringIO(self.text), _CHUNK)
+
+
+def draft_copy(table: str, columns: Mapping[str, Sequence[Any]]) -> Copy:
+    """Rows, given as columns, for COPY. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
+    lines = "\n".join(map("\t".join, zip(*map(_cells, columns.values()), strict=True)))
+    return Copy(table, tuple(columns), f"{lines}\n" if lines else "")
 
 
 def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """The same for what is at hand as rows."""
+    """COPY `rows` into `table`; the values are those of `draft_copy`."""
     given = list(zip(*rows, strict=True))
     if given:
-        copy_columns(cursor, table, dict(zip(columns, given, strict=True)))
+        draft_copy(table, dict(zip(columns, given, strict=True))).send(cursor)
 
 
 def copy_new(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:

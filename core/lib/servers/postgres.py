@@ -156,7 +156,7 @@ class Postgres:
             "unix_socket_directories": str(self.places.postgres_socket_folder),
             "port": "5432",
             "max_connections": "200",
-            "shared_buffers": f"{min(max(memory // 8, 128), 2048 if self.durable else 256)}MB",
+            "shared_buffers": f"{min(max(memory // 4, 128), 4096 if self.durable else 256)}MB",
             "effective_cache_size": f"{max(memory // 2, 256)}MB",
             "work_mem": "32MB",
             "maintenance_work_mem": f"{min(max(memory // 32, 64), 512)}MB",
