@@ -74,6 +74,12 @@ def test_programs_wait_for_the_tables_and_the_tables_for_the_database(compose: A
     assert services["prepare"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
 
 
+def test_the_database_gets_the_memory_that_env_says(tmp_path: Path) -> None:
+    for given, expected in (({}, "512MB"), ({"POSTGRES_SHARED_BUFFERS": "4GB"}, "4GB")):
+        compose = yaml.safe_load(parse(tmp_path, **NEEDED, **given).stdout)
+        assert f"--shared_buffers={expected}" in compose["services"]["postgres"]["command"]
+
+
 def test_workers_may_be_any_number(compose: Any) -> None:
     worker = compose["services"]["worker"]
     assert not {"container_name", "ports", "hostname"} & worker.keys()
