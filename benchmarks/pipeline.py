@@ -23,7 +23,7 @@ from schedules import runs
 from schedules.models import Run, RunState, Schedule
 
 _SHOWN_FLAT = 1.3  # the last batches may cost this much more than the first ones
-_FEWEST_BATCHES = 40
+_FEWEST_BATCHES = 100  # with fewer, half of those of the first half have no export beside them
 
 
 def run(profiles: int, *, worker_processes: int = 2) -> Report:

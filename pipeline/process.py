@@ -165,7 +165,7 @@ def prepare(
         owners = identity.look_up(_identities(items), also=refresh)
     else:
         owners = identity.look_up(new.identities, also=refresh)
-        places = new.keep_strangers(owners, rules)
+        places = new.choose(owners, rules)
         items = read_items(accepted, places, rules, result=result)
     resolution, people = _resolve(items, new, owners, rules, refresh, join, now_us=now_us)
     carried, read_us = _carried(items, new, resolution, now_us=now_us)

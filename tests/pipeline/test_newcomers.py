@@ -172,21 +172,21 @@ def test_both_ways_come_to_the_same(seed: int, carries: bool, monkeypatch: pytes
 def test_who_is_taken_as_a_newcomer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is known, in trouble or named twice is not; everyone else of the page is."""
     chosen = []
-    choose = newcomers.Newcomers.keep_strangers
+    choose = newcomers.Newcomers.choose
 
-    def keep(self: newcomers.Newcomers, *given: Any) -> list[int]:
+    def noting(self: newcomers.Newcomers, *given: Any) -> list[int]:
         others = choose(self, *given)
         chosen.append([self.accepted.events[place].payload["first_name"] for place in self.places])
         return others
 
-    monkeypatch.setattr(newcomers.Newcomers, "keep_strangers", keep)
+    monkeypatch.setattr(newcomers.Newcomers, "choose", noting)
     take(event({"user_id": 3}))
-    values = [plain(number) for number in range(20)]
+    values = [plain(number) for number in range(30)]
     values[5]["email"] = "user6@example.com"
     values[8]["since"] = "never"
     values[9]["user_id"] = values[9]["email"] = None
     take(*(row(number, each) for number, each in enumerate(values)))
-    assert chosen == [[f"Name {number}" for number in range(20) if number not in {3, 5, 6, 8, 9}]]
+    assert chosen == [[f"Name {number}" for number in range(30) if number not in {3, 5, 6, 8, 9}]]
     assert Event.objects.filter(state=EventState.UNLINKED).count() == 1
 
 

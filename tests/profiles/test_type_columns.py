@@ -12,16 +12,29 @@ from hypothesis import strategies as st
 
 from profiles.rejected import Rejected
 from profiles.ruleset import Rule, parser_of
-from profiles.type_columns import type_column
-from profiles.types import TYPES
+from profiles.type_columns import compare_column, type_column
+from profiles.types import TYPES, compare_key
 from tests.profiles.frozen import frozen_rule
 
 _TEXTS = st.text(max_size=12) | st.sampled_from(["", "  ", " a ", "a\0b", "\ud800", "Zoë", "1", "yes", "2019-01-05"])
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -0.0, 2**63, -(2**63), Decimal("1.5")])
 _TIMES = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=14))])) | st.datetimes()
-_ALIKE = st.one_of(
-    *(st.lists(kind, min_size=1, max_size=6) for kind in (_TEXTS, st.integers(), st.floats(), st.booleans(), _TIMES))
+_ADDRESSES = st.from_regex(
+    r" ?[a-zA-Z0-9.+_]{1,5}@[a-z-]{1,5}\.(com|Museum|test|c) ?", fullmatch=True
+) | st.sampled_from(
+    [
+        "a@b.co",
+        " A@B.CO ",
+        f"{'a' * 64}@b.co",
+        f"{'a' * 65}@b.co",
+        f"a@{'b' * 63}.co",
+        f"a@{'b' * 64}.co",
+        "ä@b.co",
+        "a@b.co\n",
+    ]
 )
+_KINDS = (_TEXTS, _ADDRESSES, st.integers(), st.floats(), st.booleans(), _TIMES)
+_ALIKE = st.one_of(*(st.lists(kind, min_size=1, max_size=6) for kind in _KINDS))
 _MIXED = st.lists(st.none() | _TEXTS | _NUMBERS | st.booleans() | _TIMES, min_size=1, max_size=6)
 
 
@@ -45,3 +58,11 @@ def test_a_column_gives_what_its_values_give_one_by_one(type_name: str, is_array
             rejected.append(place)
     assert [repr(value) for value in typed] == [repr(value) for value in expected]  # 1, 1.0 and True differ
     assert list(misfits) == rejected
+
+
+@pytest.mark.parametrize("type_name", sorted(TYPES))
+@given(raws=_ALIKE | _MIXED | st.just(["a" * 501]))
+def test_the_texts_by_which_a_column_is_found_are_those_of_its_values(type_name: str, raws: list[Any]) -> None:
+    typed, _ = type_column(rule_of(type_name), raws)
+    expected = [None if value is None else compare_key(type_name, value) for value in typed]
+    assert list(compare_column(type_name, typed)) == expected
