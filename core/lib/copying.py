@@ -46,8 +46,8 @@ class Copy:
 
 def draft_copy(table: str, columns: Mapping[str, Sequence[Any]]) -> Copy:
     """Rows, given as columns, for COPY. Values are text, numbers, booleans, UUIDs or None; JSON comes as its text."""
-    lines = "\n".join(map("\t".join, zip(*map(_cells, columns.values()), strict=True)))
-    return Copy(table, tuple(columns), f"{lines}\n" if lines else "")
+    rows = map("\t".join, zip(*map(_cells, columns.values()), strict=True))
+    return Copy(table, tuple(columns), "\n".join([*rows, ""]))
 
 
 def copy_rows(cursor: CopyCursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

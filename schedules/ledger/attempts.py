@@ -67,7 +67,8 @@ _REASONS = """
        from (values %%s) w (id, error, tries, after, may_hold)) v
 """
 
-# Here every key of the row is known, so accepting needs no values: what was owed is what is held.
+# Here every key of the row is known, so accepting needs no values: what was owed is what is held. The ids are an array,
+# which is looked up in one pass.
 _ACCEPTED = """
  where r.profile_id = any(%(ids)s::uuid[]) and r.schedule_id + 0 = %(schedule)s and r.attempt_id = %(attempt)s
 """
