@@ -28,7 +28,7 @@ from schedules.models import Run, RunState, Schedule
 from schedules.schedules_store import ScheduleData
 from tests.waiting import wait_until
 
-CUSTOMERS = 8000
+CUSTOMERS = 16_000  # pages enough that a run is in its middle for a while, though it prepares one ahead
 SETTLED_WITHIN = 75.0
 
 _SOURCE = """
