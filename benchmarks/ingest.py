@@ -35,7 +35,9 @@ def run(profiles: int) -> Report:
     create_rule(NewRule("plan", "string"), actor=SYSTEM)
     create_rule(NewRule("visits", "integer"), actor=SYSTEM)
     _, token = keys.create_key("bench", scopes=["events:write"], actor=SYSTEM)
-    singles = min(5000, max(500, profiles // 10))
+    singles = min(
+        profiles, 5000, max(3000, profiles // 10)
+    )  # of fewer, one pause on all connections is the hundredth part
     payloads = [_payload(number) for number in range(profiles)]
     with web_server(processes=2) as port:
         _send(port, token, [json.dumps(each).encode() for each in payloads[:200]])  # warm
