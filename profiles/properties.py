@@ -15,7 +15,7 @@ from django.db import connection
 
 from core.lib.clock import from_us
 from core.lib.copying import Copy, draft_copy
-from core.lib.json import dumps, dumps_many
+from core.lib.json import dumps
 from profiles.identity import Identity, identity_of
 from profiles.models import LAST_CHANGE
 from profiles.person import Person
@@ -153,8 +153,8 @@ def _stored(people: Sequence[Person]) -> dict[str, Sequence[Any]]:
     """What profiles hold of these people, by column."""
     return {
         "guid": [person.guid for person in people],
-        "properties": dumps_many([person.values for person in people]),
-        "property_meta": dumps_many([person.meta for person in people]),
+        "properties": [dumps(person.values) for person in people],
+        "property_meta": [dumps(person.meta) for person in people],
         "hydrated_at": [None if person.hydrated_us is None else _timestamp(person.hydrated_us) for person in people],
         "merged_into": [person.merged_into for person in people],
     }
@@ -204,7 +204,7 @@ def _log_of(new: Sequence[Person], changes: Sequence[_Change]) -> Copy:
         "profile_change",
         {
             "profile_id": [person.guid for person, _ in told],
-            "changes": dumps_many([values for _, values in told]),
+            "changes": [dumps(values) for _, values in told],
             "lost": [dumps(person.lost) if person.lost else None for person, _ in told],
             "cause": [person.cause or "hydration" for person, _ in told],
         },

@@ -78,7 +78,7 @@ def _cells(column: Sequence[Any]) -> Sequence[str]:
     if kinds == {str}:
         return _texts(column)
     if kinds == {UUID}:
-        return ["%032x" % value.int for value in column]  # noqa: UP031  a third quicker than `hex`
+        return ["%032x" % value.int for value in column]  # noqa: UP031  a quarter quicker than `hex`
     if kinds == {int}:
         return list(map(str, column))
     if kinds == {type(None)}:

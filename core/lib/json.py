@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -26,15 +25,6 @@ def dumps(value: Any) -> str:
     if "\\u0000" in text and _NUL.search(text):
         raise NotStorable("holds the character U+0000, which PostgreSQL cannot store")
     return text
-
-
-def dumps_many(values: Sequence[Any]) -> list[str]:
-    """`dumps` of each, in half the time: where all is well, the texts are searched once as a whole."""
-    try:
-        texts = [orjson.dumps(value, default=str).decode() for value in values]
-    except TypeError:
-        return list(map(dumps, values))
-    return list(map(dumps, values)) if "\\u0000" in "".join(texts) else texts
 
 
 loads = orjson.loads  # the value of a JSON text
