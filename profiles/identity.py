@@ -173,14 +173,9 @@ def claim(owners: Owners) -> None:
     a circle. Anything that is not as it was read raises Outrun.
     """
     owners.held.update(read_owners(owners.released - owners.held.keys()))  # no event named these, so nobody looked
-    held = owners.held
-    final = {
-        identity: person.guid
-        for identity, owner in owners.now.items()
-        if (person := owner if owner.absorbed_by is None else owners.owner_of(identity)) is not None
-    }
-    gone = sorted(identity for identity, guid in held.items() if final.get(identity) != guid)
-    new = [(*identity, guid) for identity, guid in final.items() if identity not in held or held[identity] != guid]
+    final = {identity: person.guid for identity in owners.now if (person := owners.owner_of(identity)) is not None}
+    gone = sorted(identity for identity, guid in owners.held.items() if final.get(identity) != guid)
+    new = [(*identity, guid) for identity, guid in final.items() if owners.held.get(identity) != guid]
     with connection.cursor() as cursor:
         if gone:
             cursor.execute(

@@ -51,24 +51,9 @@ _DOUBT = """
      where schedule_id = %(schedule)s and next_at is not null and state = 'sent' and attempt_id = any(%(attempts)s)
 """
 
-# Rows are looked up one by one (`offset 0` keeps it so) by their profile (`+ 0` keeps the planner from an index that
-# begins with the schedule), then changed where they stand. As plain joins and conditions
-# these statements read all of a young ledger, of which the planner knows nothing, for every batch.
-_MINE = """
-    select q.ctid as place, v.*
-      from {answered}
-     cross join lateral (
-           select ctid, attempt_id, owed_key from export_record
-            where profile_id = v.id and schedule_id + 0 = %(schedule)s offset 0) q
-     where q.attempt_id = %(attempt)s
-"""
-_REASONS = """
-    (select w.id::uuid, w.error, w.tries, w.after, w.may_hold
-       from (values %%s) w (id, error, tries, after, may_hold)) v
-"""
-
-# Here every key of the row is known, so accepting needs no values: what was owed is what is held. The ids are an array,
-# which is looked up in one pass.
+# Here every key of the row is known, so accepting needs no values: what was owed is what is held. Rows are found by
+# their profile (`+ 0` keeps the planner from an index that begins with the schedule): it knows nothing of a young
+# ledger, and would read all of it for every batch.
 _ACCEPTED = """
  where r.profile_id = any(%(ids)s::uuid[]) and r.schedule_id + 0 = %(schedule)s and r.attempt_id = %(attempt)s
 """
@@ -81,7 +66,7 @@ _ACCEPT = f"""
     {_ACCEPTED}
 """
 
-_PUT_OFF = f"""
+_PUT_OFF = """
     update export_record r
        set state = %(state)s, error = v.error, attempt_id = null,
            attempts = r.attempts + v.tries::int,
@@ -90,7 +75,13 @@ _PUT_OFF = f"""
                else least(%(longest)s, %(first)s * 2 ^ least(r.attempts, 20)) * (0.75 + random() / 2)
            end end,
            may_hold = v.may_hold::jsonb
-      from ({_MINE.format(answered=_REASONS)}) v where r.ctid = v.place
+      from (select q.ctid as place, w.*
+              from (values %%s) w (id, error, tries, after, may_hold)
+             cross join lateral (
+                   select ctid, attempt_id from export_record
+                    where profile_id = w.id::uuid and schedule_id + 0 = %(schedule)s offset 0) q
+             where q.attempt_id = %(attempt)s) v
+     where r.ctid = v.place
 """
 
 

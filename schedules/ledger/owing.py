@@ -50,7 +50,7 @@ _HAND_OVER = """
 
 # Those who have a row change in one statement, since keys may change places within it; then come those who have none,
 # who give up no key. Only a run, which holds the schedule's lease, adds rows, so these are inserted plainly: `on
-# conflict` for all of them takes half as long again.
+# conflict` for all of them takes a third longer.
 _APPLY = """
     delete from export_record
      where schedule_id = %(schedule)s
